@@ -1,0 +1,97 @@
+package intent
+
+import (
+	"encoding/json"
+	"iter"
+	"strings"
+)
+
+// The index is one tree of keys "class NUL value NUL path" that answers every
+// question that is not asked by path. Its keys follow from the objects alone
+// (keysOf), so it is rebuilt, not stored.
+type indexClass string
+
+const (
+	byHost      indexClass = "host"      // global host → inbound
+	byService   indexClass = "service"   // namespace/service → inbound
+	byVIP       indexClass = "vip"       // address → inbound
+	byRaw       indexClass = "raw"       // group/Kind/namespace/name → Istio resource
+	byEntryHost indexClass = "entryhost" // host of a raw ServiceEntry → Istio resource
+	byAuthority indexClass = "authority" // name that an istiod dials → cluster
+	byLabel     indexClass = "label"     // key=value → cluster
+	byCluster   indexClass = "cluster"   // cluster → group or Istio resource that names it
+	bySelecting indexClass = "selecting" // "" → group or Istio resource with a selector
+	byGuest     indexClass = "guest"     // group → client of another group's service
+)
+
+func indexKey(c indexClass, value string, p Path) string {
+	return string(c) + "\x00" + value + "\x00" + string(p)
+}
+
+// lookup yields the paths under a class and value, in path order.
+func (s *Set) lookup(c indexClass, value string) iter.Seq[Path] {
+	prefix := indexKey(c, value, "")
+	return func(yield func(Path) bool) {
+		s.index.Ascend(prefix, func(key string, p Path) bool {
+			return strings.HasPrefix(key, prefix) && yield(p)
+		})
+	}
+}
+
+// keysOf lists an object's index keys. Those of inbounds and Istio resources
+// depend on their group's namespace too.
+func (s *Set) keysOf(o *Object) []string {
+	var keys []string
+	add := func(c indexClass, value string) { keys = append(keys, indexKey(c, value, o.Path)) }
+	switch spec := o.Spec.(type) {
+	case *ClusterSpec:
+		for _, a := range spec.Authorities {
+			add(byAuthority, a)
+		}
+		for k, v := range o.Metadata.Labels {
+			add(byLabel, k+"="+v)
+		}
+	case *InboundSpec:
+		add(byHost, s.Host(o))
+		add(byService, s.Namespace(o.Path)+"/"+spec.ServiceName)
+	case *ClientSpec:
+		if spec.Group != nil {
+			add(byGuest, string(spec.Group.Path()))
+		}
+	case *IstioResourceSpec:
+		add(byRaw, s.rawKey(o))
+		for _, h := range spec.Resource.entryHosts() {
+			add(byEntryHost, h)
+		}
+	}
+	for _, c := range o.choices() {
+		for _, r := range c.Clusters {
+			add(byCluster, string(r.Path()))
+		}
+		if c.Selector != nil {
+			add(bySelecting, "")
+		}
+	}
+	return keys
+}
+
+// rawKey is what a cluster's API server would tell an Istio resource by.
+func (s *Set) rawKey(o *Object) string {
+	r := &o.Spec.(*IstioResourceSpec).Resource
+	return strings.Join([]string{r.Group(), r.Kind, s.RawNamespace(o), r.Metadata.Name}, "/")
+}
+
+// entryHosts are the hosts of a ServiceEntry, none for other kinds. A spec
+// that can't be read has none: Istio's validation refuses it.
+func (r *RawResource) entryHosts() []string {
+	if r.Kind != "ServiceEntry" {
+		return nil
+	}
+	var spec struct {
+		Hosts []string `json:"hosts"`
+	}
+	if json.Unmarshal(r.Spec, &spec) != nil {
+		return nil
+	}
+	return spec.Hosts
+}

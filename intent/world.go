@@ -1,0 +1,326 @@
+package intent
+
+import (
+	"net/netip"
+	"slices"
+)
+
+// settle judges the Set that a command's operations made against the rules
+// that span objects, and allots addresses. Operations of one transaction are
+// judged together, so two intents may swap a name in one.
+func (d *draft) settle(ops []Op) error {
+	inbounds := map[Path]bool{}
+	resources := map[Path]bool{}
+	for _, c := range d.changes() {
+		if err := d.settleChange(c, inbounds, resources); err != nil {
+			return inOp(err, opOf(ops, c.Path), c.Path)
+		}
+	}
+	for _, p := range sortedKeys(inbounds) {
+		if err := d.checkInbound(d.next.Get(Path(p))); err != nil {
+			return inOp(err, opOf(ops, Path(p)), Path(p))
+		}
+	}
+	for _, p := range sortedKeys(resources) {
+		if err := d.checkResource(d.next.Get(Path(p))); err != nil {
+			return inOp(err, opOf(ops, Path(p)), Path(p))
+		}
+	}
+	return d.allotVIPs(inbounds)
+}
+
+// opOf finds the operation that named a path, or the first one when the object
+// was only drawn in.
+func opOf(ops []Op, p Path) int {
+	return max(0, slices.IndexFunc(ops, func(op Op) bool { return op.Path == p }))
+}
+
+// settleChange checks what one changed object refers to and what refers to it,
+// and collects the inbounds and resources whose uniqueness it may have broken.
+func (d *draft) settleChange(c Change, inbounds, resources map[Path]bool) error {
+	if c.New == nil {
+		return d.checkUnreferenced(c)
+	}
+	switch spec := c.New.Spec.(type) {
+	case *ClusterSpec:
+		if err := d.checkAuthorities(c.New, spec); err != nil {
+			return err
+		}
+		for o := range d.next.SelectedBy(c.New.Metadata.Labels) {
+			d.drawIn(o, inbounds, resources)
+		}
+	case *GroupSpec:
+		var v violations
+		for i, p := range spec.Placements {
+			d.checkClusters(v.in("spec").in("placements").at(i).in("clusters"), p.Clusters)
+		}
+		if err := conflict(&v, "a placement names a cluster that does not exist: register it first"); err != nil {
+			return err
+		}
+		d.drawIn(c.New, inbounds, resources)
+	case *InboundSpec:
+		inbounds[c.Path] = true
+	case *ClientSpec:
+		if spec.Group != nil && d.next.Get(spec.Group.Path()) == nil {
+			var v violations
+			v.in("spec").in("group").add("%s does not exist", spec.Group.Path())
+			return conflict(&v, "the client's group does not exist: create it first")
+		}
+	case *IstioResourceSpec:
+		var v violations
+		d.checkClusters(v.in("spec").in("clusters").in("clusters"), spec.Clusters.Clusters)
+		if err := conflict(&v, "it names a cluster that does not exist: register it first"); err != nil {
+			return err
+		}
+		resources[c.Path] = true
+	}
+	return nil
+}
+
+// conflict is err with the kind for what the world refuses.
+func conflict(v *violations, detail string) error {
+	err := v.err(detail)
+	if err != nil {
+		err.(*Error).Kind = Conflict
+	}
+	return err
+}
+
+func (d *draft) drawIn(o *Object, inbounds, resources map[Path]bool) {
+	if o.Kind() == KindIstioResource {
+		resources[o.Path] = true
+		return
+	}
+	for in := range d.next.List(KindInbound, o.Path) {
+		inbounds[in.Path] = true
+	}
+	for r := range d.next.List(KindIstioResource, o.Path) {
+		resources[r.Path] = true
+	}
+}
+
+func (d *draft) checkClusters(v *violations, refs []ClusterRef) {
+	for i, r := range refs {
+		if d.next.Get(r.Path()) == nil {
+			v.at(i).add("cluster %s/%s does not exist", r.ClusterProvider, r.Cluster)
+		}
+	}
+}
+
+func (d *draft) checkAuthorities(o *Object, spec *ClusterSpec) error {
+	var v violations
+	for i, a := range spec.Authorities {
+		for other := range d.next.lookup(byAuthority, a) {
+			if other != o.Path {
+				v.in("spec").in("authorities").at(i).add("%q is an authority of cluster %s already", a, other.ClusterName())
+			}
+		}
+	}
+	return conflict(&v, "another cluster's istiod dials under the same name: a connection could not be told apart")
+}
+
+// checkUnreferenced refuses to delete what others still name.
+func (d *draft) checkUnreferenced(c Change) error {
+	class, what := byCluster, "names this cluster: take it out there first"
+	if c.Path.Kind() == KindGroup {
+		class, what = byGuest, "has an app of this group as its client: delete that first"
+	} else if c.Path.Kind() != KindCluster {
+		return nil
+	}
+	for p := range d.next.lookup(class, string(c.Path)) {
+		return Errorf(Conflict, "the %s %s %s", p.Kind().Noun(), p, what)
+	}
+	return nil
+}
+
+// checkInbound holds the rule that a global host belongs to one inbound, and a
+// Kubernetes service, on any one cluster, too.
+func (d *draft) checkInbound(in *Object) error {
+	spec := in.Spec.(*InboundSpec)
+	host := d.next.Host(in)
+	var v violations
+	field := "globalName"
+	if spec.GlobalName == "" {
+		field = "serviceName"
+	}
+	at := v.in("spec").in(field)
+	if msg := checkHost(host); msg != "" {
+		at.add("the global name would be %s", msg)
+	}
+	for other := range d.next.lookup(byHost, host) {
+		if other != in.Path {
+			at.add("host %q is claimed by %s: choose another globalName, or add the port to that intent's ports", host, other)
+		}
+	}
+	for other := range d.next.lookup(byEntryHost, host) {
+		at.add("host %q is claimed by the ServiceEntry in %s", host, other)
+	}
+	service := d.next.Namespace(in.Path) + "/" + spec.ServiceName
+	for other := range d.next.lookup(byService, service) {
+		if other == in.Path {
+			continue
+		}
+		if shared := common(d.next.ServerClusters(in), d.next.ServerClusters(d.next.Get(other))); shared != "" {
+			v.in("spec").in("serviceName").add("service %s on cluster %s is claimed by %s: one inbound intent describes a service, with all its ports", service, shared.ClusterName(), other)
+		}
+	}
+	return conflict(&v, "another intent is in the way")
+}
+
+// checkResource holds the rule that no two Istio resources are the same object
+// on any one cluster, and none takes an inbound's global host.
+func (d *draft) checkResource(o *Object) error {
+	spec := o.Spec.(*IstioResourceSpec)
+	var v violations
+	for other := range d.next.lookup(byRaw, d.next.rawKey(o)) {
+		if other == o.Path {
+			continue
+		}
+		theirs := d.next.Get(other).Spec.(*IstioResourceSpec)
+		if shared := common(d.next.Chosen(spec.Clusters), d.next.Chosen(theirs.Clusters)); shared != "" {
+			v.in("spec").in("resource").in("metadata").in("name").add("%s %s/%s on cluster %s is given by %s",
+				spec.Resource.Kind, d.next.RawNamespace(o), spec.Resource.Metadata.Name, shared.ClusterName(), other)
+		}
+	}
+	for i, h := range spec.Resource.entryHosts() {
+		for other := range d.next.lookup(byHost, h) {
+			v.in("spec").in("resource").in("spec").in("hosts").at(i).add("host %q is claimed by %s", h, other)
+		}
+	}
+	return conflict(&v, "another intent is in the way")
+}
+
+// common returns a member of two sorted lists, or "".
+func common(a, b []Path) Path {
+	for _, p := range a {
+		if _, ok := slices.BinarySearch(b, p); ok {
+			return p
+		}
+	}
+	return ""
+}
+
+// allotVIPs frees the addresses of hosts that nobody claims any more, then
+// gives each new host its own.
+func (d *draft) allotVIPs(inbounds map[Path]bool) error {
+	for _, host := range d.lostHosts(inbounds) {
+		d.vips().Delete(host)
+	}
+	for _, p := range sortedKeys(inbounds) {
+		in := d.next.Get(Path(p))
+		host := d.next.Host(in)
+		if _, ok := d.next.vips.Get(host); ok {
+			continue
+		}
+		vip, err := d.freeVIP()
+		if err != nil {
+			return inOp(err, 0, in.Path)
+		}
+		d.vips().Set(host, vip)
+		d.index().Set(indexKey(byVIP, vip.V4.String(), Path(host)), Path(host))
+	}
+	return nil
+}
+
+// lostHosts lists, in order, the hosts that changed inbounds had and no
+// inbound has now.
+func (d *draft) lostHosts(inbounds map[Path]bool) []string {
+	lost := map[string]bool{}
+	check := func(p Path) {
+		if old := d.base.Get(p); old != nil {
+			lost[d.base.Host(old)] = true
+		}
+	}
+	for p := range inbounds {
+		check(p)
+	}
+	for _, p := range d.touched {
+		if p.Kind() == KindInbound {
+			check(p)
+		}
+	}
+	var out []string
+	for _, host := range sortedKeys(lost) {
+		claimed := false
+		for range d.next.lookup(byHost, host) {
+			claimed = true
+		}
+		if claimed {
+			continue
+		}
+		if vip, ok := d.next.vips.Get(host); ok {
+			d.index().Delete(indexKey(byVIP, vip.V4.String(), Path(host)))
+		}
+		out = append(out, host)
+	}
+	return out
+}
+
+// freeVIP takes the next address that no host has, going round the range so
+// that a freed one rests as long as can be.
+func (d *draft) freeVIP() (VIP, error) {
+	settings := d.next.settings
+	bits := min(settings.VIPv4.Addr().BitLen()-settings.VIPv4.Bits(), 24)
+	size := uint32(1) << bits
+	for range size {
+		offset := d.next.nextVIP % size
+		d.next.nextVIP = (offset + 1) % size
+		if offset == 0 || offset == size-1 { // network and broadcast address
+			continue
+		}
+		vip := VIP{V4: addrAt(settings.VIPv4, offset), V6: addrAt(settings.VIPv6, offset)}
+		taken := false
+		for range d.next.lookup(byVIP, vip.V4.String()) {
+			taken = true
+		}
+		if !taken {
+			return vip, nil
+		}
+	}
+	return VIP{}, Errorf(Conflict, "no virtual address is left in %s: delete inbound intents, or give the store a larger range", settings.VIPv4)
+}
+
+// addrAt is the address at an offset into a prefix.
+func addrAt(p netip.Prefix, offset uint32) netip.Addr {
+	raw := p.Masked().Addr().AsSlice()
+	for i := len(raw) - 1; i >= 0 && offset > 0; i-- {
+		offset += uint32(raw[i])
+		raw[i] = byte(offset)
+		offset >>= 8
+	}
+	addr, _ := netip.AddrFromSlice(raw)
+	return addr
+}
+
+// configure changes the store's shared decisions. The suffix of default global
+// names is fixed once an inbound uses it: changing it would rename services.
+func (d *draft) configure(s *Settings) error {
+	if s == nil {
+		return Errorf(Malformed, "settings are missing")
+	}
+	if err := s.Validate(); err != nil {
+		return err
+	}
+	if s.HostSuffix != d.base.settings.HostSuffix {
+		for in := range d.base.List(KindInbound, "") {
+			if in.Spec.(*InboundSpec).GlobalName == "" {
+				return Errorf(Conflict, "the suffix of global names can't change from %q to %q while %s relies on it", d.base.settings.HostSuffix, s.HostSuffix, in.Path)
+			}
+		}
+	}
+	d.next.settings = *s
+	return nil
+}
+
+// Validate reports settings that no store could work with.
+func (s Settings) Validate() error {
+	var v violations
+	v.in("hostSuffix").check(checkHost(s.HostSuffix))
+	if !s.VIPv4.IsValid() || !s.VIPv4.Addr().Is4() || s.VIPv4.Bits() > 30 {
+		v.in("vipv4").add("must be an IPv4 range of at least four addresses, such as 240.240.0.0/16")
+	}
+	if !s.VIPv6.IsValid() || !s.VIPv6.Addr().Is6() || s.VIPv6.Bits() > 104 {
+		v.in("vipv6").add("must be an IPv6 range of /104 or wider")
+	}
+	return v.err("the settings are not legal")
+}
