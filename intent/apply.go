@@ -15,50 +15,82 @@ type Change struct {
 	New  *Object
 }
 
+// Transaction is what one mutating command changed.
+type Transaction struct {
+	Revision Revision
+	Changes  []Change
+}
+
 // Result is what a command did.
 type Result struct {
 	Revision Revision  // of the Set after it
 	Changes  []Change  // in the order of the operations; none when nothing differed
 	Objects  []*Object // per operation: the object after it, nil when deleted
+	Effects  []Effect  // per operation
+
+	// Repeated says that the command's ID was applied before, and nothing was
+	// done now: Revision and Effects are those of the first time, Changes is
+	// empty and Objects are as they stand now, nil where one is gone.
+	Repeated bool
 }
 
 // Apply returns the Set after one command, or s itself and an [Error] when the
 // command is refused; nothing is half-applied. It is deterministic: it uses
-// nothing but s and c. A command that changes nothing leaves the revision.
+// nothing but s and c. A command that changes no object or setting leaves the
+// revision. The objects of c become part of the Set and must not be changed
+// any more.
 //
 // [ErrUnknownCommand] is no refusal: the replica must stop.
 func (s *Set) Apply(c Command) (*Set, Result, error) {
-	d := s.draft(c.At)
-	var err error
-	objects := make([]*Object, len(c.Ops))
 	switch c.Kind {
-	case Transact:
-		if len(c.Ops) > MaxOps {
-			err = Errorf(Malformed, "a transaction takes at most %d operations, has %d", MaxOps, len(c.Ops))
-			break
-		}
-		for i, op := range c.Ops {
-			if objects[i], err = d.do(op); err != nil {
-				err = inOp(err, i, op.Path)
-				break
-			}
-		}
-		if err == nil {
-			err = d.settle(c.Ops)
-		}
-	case Configure:
-		err = d.configure(c.Settings)
+	case Transact, Configure:
+	case Confirm:
+		return s.confirm(c)
 	default:
 		return s, Result{}, ErrUnknownCommand
+	}
+	c, err := c.identified()
+	if err != nil {
+		return s, Result{Revision: s.revision}, err
+	}
+	if r, ok, err := s.repeated(c); ok || err != nil {
+		return s, r, err
+	}
+	d := s.draft(c.At)
+	r := Result{Revision: d.next.revision}
+	if c.Kind == Configure {
+		err = d.configure(c.Settings)
+	} else {
+		err = d.transact(c.Ops, &r)
 	}
 	if err != nil {
 		return s, Result{Revision: s.revision}, err
 	}
-	changes := d.changes()
-	if len(changes) == 0 && d.next.settings == s.settings {
-		return s, Result{Revision: s.revision, Objects: objects}, nil
+	r.Changes = d.changes()
+	if len(r.Changes) == 0 && d.next.settings == s.settings {
+		d = s.draft(c.At) // what came and went leaves no trace
+		d.next.revision, r.Revision = s.revision, s.revision
+		if c.ID == "" {
+			return s, r, nil
+		}
 	}
-	return d.next, Result{Revision: d.next.revision, Changes: changes, Objects: objects}, nil
+	d.remember(c, r)
+	return d.next, r, nil
+}
+
+// transact carries out the operations, and judges what they made together.
+func (d *draft) transact(ops []Op, r *Result) error {
+	if len(ops) > MaxOps {
+		return Errorf(Malformed, "a transaction takes at most %d operations, has %d", MaxOps, len(ops))
+	}
+	for i, op := range ops {
+		o, effect, err := d.do(op)
+		if err != nil {
+			return inOp(err, i, op.Path)
+		}
+		r.Objects, r.Effects = append(r.Objects, o), append(r.Effects, effect)
+	}
+	return d.settle(ops)
 }
 
 func inOp(err error, i int, p Path) error {
@@ -71,93 +103,56 @@ func inOp(err error, i int, p Path) error {
 	return err
 }
 
-// draft is the next Set while a command builds it. It copies a tree when it
-// first writes to it.
-type draft struct {
-	base, next *Set
-	own        map[Kind]bool // trees that are next's own
-	ownIndex   bool
-	ownVIPs    bool
-	touched    []Path // in order, each once
-	seen       map[Path]bool
-}
-
-func (s *Set) draft(at time.Time) *draft {
-	next := &Set{
-		revision: s.revision + 1, at: at, settings: s.settings, nextVIP: s.nextVIP,
-		objects: maps.Clone(s.objects), index: s.index, vips: s.vips,
+// do carries out one operation. What it returns is the object after it.
+func (d *draft) do(op Op) (*Object, Effect, error) {
+	if err := checkShape(op); err != nil {
+		return nil, "", err
 	}
-	if next.at.Before(s.at) {
-		next.at = s.at
-	}
-	return &draft{base: s, next: next, own: map[Kind]bool{}, seen: map[Path]bool{}}
-}
-
-func (d *draft) tree(k Kind) *objectTree {
-	if !d.own[k] {
-		d.base.mu.Lock()
-		d.next.objects[k] = d.base.objects[k].Copy()
-		d.base.mu.Unlock()
-		d.own[k] = true
-	}
-	return d.next.objects[k]
-}
-
-func (d *draft) index() *indexTree {
-	if !d.ownIndex {
-		d.base.mu.Lock()
-		d.next.index = d.base.index.Copy()
-		d.base.mu.Unlock()
-		d.ownIndex = true
-	}
-	return d.next.index
-}
-
-func (d *draft) vips() *vipTree {
-	if !d.ownVIPs {
-		d.base.mu.Lock()
-		d.next.vips = d.base.vips.Copy()
-		d.base.mu.Unlock()
-		d.ownVIPs = true
-	}
-	return d.next.vips
-}
-
-// changes compares the touched objects with the base, dropping what came and
-// went within the command.
-func (d *draft) changes() []Change {
-	var out []Change
-	for _, p := range d.touched {
-		c := Change{Path: p, Old: d.base.Get(p), New: d.next.Get(p)}
-		if c.Old != c.New {
-			out = append(out, c)
-		}
-	}
-	return out
-}
-
-// do carries out one operation.
-func (d *draft) do(op Op) (*Object, error) {
 	old := d.next.Get(op.Path)
 	if err := checkConditions(op, old); err != nil {
-		return nil, err
+		return nil, "", err
+	}
+	if op.Method == Delete {
+		return nil, Deleted, d.delete(op, old)
+	}
+	if old != nil && op.Method == Create {
+		return nil, "", Errorf(Conflict, "the %s exists already: use PUT to replace it", op.Path.Kind().Noun())
+	}
+	if err := d.checkParent(op.Path); err != nil {
+		return nil, "", err
+	}
+	o := d.put(op, old)
+	switch {
+	case old == nil:
+		return o, Created, nil
+	case old == o:
+		return o, Unchanged, nil
+	}
+	return o, Replaced, nil
+}
+
+// checkShape refuses an operation that no decoder makes. It judges no field:
+// that is done once, before a command is proposed, so that replicas of two
+// releases can't disagree about it.
+func checkShape(op Op) error {
+	p, kind, err := ParsePath(string(op.Path))
+	if err != nil {
+		return err
+	}
+	if p != op.Path {
+		return Errorf(Malformed, "the path must be written %s", p)
 	}
 	switch op.Method {
-	case Create, Put:
-		if op.Object == nil {
-			return nil, Errorf(Malformed, "a %s needs an object", op.Method)
-		}
-		if old != nil && op.Method == Create {
-			return nil, Errorf(Conflict, "the %s exists already: use PUT to replace it", op.Path.Kind().Noun())
-		}
-		if err := d.checkParent(op.Path); err != nil {
-			return nil, err
-		}
-		return d.put(op, old), nil
 	case Delete:
-		return nil, d.delete(op, old)
+		return nil
+	case Create, Put:
+	default:
+		return Errorf(Malformed, "method %q is none of POST, PUT, DELETE", clip(string(op.Method)))
 	}
-	return nil, Errorf(Malformed, "method %q is none of POST, PUT, DELETE", clip(string(op.Method)))
+	if op.Object == nil || reflect.TypeOf(op.Object.Spec) != reflect.TypeOf(NewSpec(kind)) || reflect.ValueOf(op.Object.Spec).IsNil() {
+		return Errorf(Malformed, "a %s needs an object, a whole %s", op.Method, kind.Noun())
+	}
+	return nil
 }
 
 // checkConditions judges If-Match and If-None-Match (RFC 9110, section 13.1).
@@ -254,51 +249,4 @@ func (d *draft) delete(op Op, old *Object) error {
 	}
 	d.replace(op.Path, old, nil)
 	return nil
-}
-
-// replace swaps one object and its index keys. When a group's namespace
-// changes, the keys that depend on it move along.
-func (d *draft) replace(p Path, old, o *Object) {
-	var moved []*Object
-	if old != nil && o != nil && p.Kind() == KindGroup && old.Spec.(*GroupSpec).Namespace != o.Spec.(*GroupSpec).Namespace {
-		moved = d.next.namespaced(p)
-	}
-	d.unindex(append(moved, old)...)
-	if o == nil {
-		d.tree(p.Kind()).Delete(p)
-	} else {
-		d.tree(p.Kind()).Set(p, o)
-	}
-	d.reindex(append(moved, o)...)
-	if !d.seen[p] {
-		d.seen[p] = true
-		d.touched = append(d.touched, p)
-	}
-}
-
-// namespaced lists a group's objects whose index keys hold its namespace.
-func (s *Set) namespaced(group Path) []*Object {
-	return slices.AppendSeq(slices.Collect(s.List(KindInbound, group)), s.List(KindIstioResource, group))
-}
-
-func (d *draft) unindex(objects ...*Object) {
-	for _, o := range objects {
-		if o == nil {
-			continue
-		}
-		for _, key := range d.next.keysOf(o) {
-			d.index().Delete(key)
-		}
-	}
-}
-
-func (d *draft) reindex(objects ...*Object) {
-	for _, o := range objects {
-		if o == nil {
-			continue
-		}
-		for _, key := range d.next.keysOf(o) {
-			d.index().Set(key, o.Path)
-		}
-	}
 }

@@ -30,14 +30,7 @@ func (r GroupRef) Path() Path {
 		"/deployment-intent-groups/" + r.Group)
 }
 
-func (c *ClientSpec) normalize() {
-	if c.Namespaces == nil {
-		c.Namespaces = []string{}
-	}
-	if c.CIDRs == nil {
-		c.CIDRs = []string{}
-	}
-}
+func (c *ClientSpec) normalize() {}
 
 func (c *ClientSpec) validate(v *violations) {
 	v.in("app").check(CheckName(c.App))
@@ -45,9 +38,11 @@ func (c *ClientSpec) validate(v *violations) {
 	if c.ServiceName != "" {
 		v.in("serviceName").check(checkDNSLabel(c.ServiceName))
 	}
+	v.in("namespaces").check(checkPresent(c.Namespaces))
 	for i, ns := range c.Namespaces {
 		v.in("namespaces").at(i).check(checkDNSLabel(ns))
 	}
+	v.in("cidrs").check(checkPresent(c.CIDRs))
 	for i, s := range c.CIDRs {
 		at := v.in("cidrs").at(i)
 		prefix, err := netip.ParsePrefix(s)
@@ -110,46 +105,63 @@ var methods = map[string]bool{
 	"DELETE": true, "CONNECT": true, "OPTIONS": true, "TRACE": true, "*": true,
 }
 
-func (a *AccessPointSpec) normalize() {
-	a.Action = Action(strings.ToUpper(string(a.Action)))
-	if a.URL == nil {
-		a.URL = []string{}
-	}
-	if a.Access == nil {
-		a.Access = []string{}
-	}
-	for i, m := range a.Access {
+// upperMethods writes the standard methods as they are defined. Others keep
+// their spelling: methods are case-sensitive.
+func upperMethods(list []string) {
+	for i, m := range list {
 		if up := strings.ToUpper(m); methods[up] {
-			a.Access[i] = up
+			list[i] = up
 		}
 	}
 }
 
+func (a *AccessPointSpec) normalize() {
+	a.Action = Action(strings.ToUpper(string(a.Action)))
+	upperMethods(a.Access)
+}
+
 func (a *AccessPointSpec) validate(v *violations) {
 	v.in("action").oneOf(string(a.Action), string(Allow), string(Deny))
+	v.in("url").check(checkPresent(a.URL))
 	for i, u := range a.URL {
 		v.in("url").at(i).check(checkAuthorizationPath(u))
 	}
+	v.in("access").check(checkPresent(a.Access))
 	for i, m := range a.Access {
-		if !methods[m] {
-			v.in("access").at(i).check(checkToken(m))
-		}
+		v.in("access").at(i).check(checkToken(m))
 	}
 	for i, p := range a.Ports {
 		v.in("ports").at(i).check(checkPort(p))
 	}
 	for i, u := range a.Users {
-		if u.Issuer == "" {
-			v.in("users").at(i).in("issuer").add("must not be empty")
-		}
+		u.validate(v.in("users").at(i))
 	}
 	for i, c := range a.When {
-		if c.Key == "" {
-			v.in("when").at(i).in("key").add("must not be empty")
-		}
-		if len(c.Values) == 0 && len(c.NotValues) == 0 {
-			v.in("when").at(i).add("give values, notValues or both")
-		}
+		c.validate(v.in("when").at(i))
 	}
 	a.notYet(v)
+}
+
+func (u *User) validate(v *violations) {
+	v.in("issuer").check(checkNotEmpty(u.Issuer))
+	eachNotEmpty(v.in("subjects"), u.Subjects)
+	for _, name := range sortedKeys(u.Claims) {
+		at := v.in("claims").in(name)
+		if name == "" {
+			at.add("a claim needs a name")
+		}
+		if len(u.Claims[name]) == 0 {
+			at.add("must hold at least one value")
+		}
+		eachNotEmpty(at, u.Claims[name])
+	}
+}
+
+func (c *Condition) validate(v *violations) {
+	v.in("key").check(checkNotEmpty(c.Key))
+	if len(c.Values) == 0 && len(c.NotValues) == 0 {
+		v.add("give values, notValues or both")
+	}
+	eachNotEmpty(v.in("values"), c.Values)
+	eachNotEmpty(v.in("notValues"), c.NotValues)
 }

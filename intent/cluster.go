@@ -1,7 +1,6 @@
 package intent
 
 import (
-	"fmt"
 	"net/netip"
 	"strings"
 )
@@ -122,18 +121,31 @@ func (g *Gateway) normalize() {
 
 // NormalizeAuthority turns a host, host:port or [v6]:port, as a connection or
 // a cluster's record names it, into the bare lower-case host or IP address.
+// What is none of these comes back nearly as it was, for validation to refuse.
 func NormalizeAuthority(s string) string {
-	host := strings.TrimSpace(s)
+	host := trimHost(strings.ToLower(s))
 	if rest, ok := strings.CutPrefix(host, "["); ok {
-		host, _, _ = strings.Cut(rest, "]")
-	} else if strings.Count(host, ":") == 1 {
-		host, _, _ = strings.Cut(host, ":")
+		inside, _, _ := strings.Cut(rest, "]")
+		if addr, err := netip.ParseAddr(inside); err == nil {
+			return plainAddr(addr)
+		}
+		return host
+	}
+	if name, port, ok := strings.Cut(host, ":"); ok && strings.Trim(port, "0123456789") == "" {
+		host = trimHost(name)
 	}
 	if addr, err := netip.ParseAddr(host); err == nil {
-		return addr.Unmap().WithZone("").String()
+		return plainAddr(addr)
 	}
-	return strings.ToLower(strings.TrimSuffix(host, "."))
+	return host
 }
+
+// trimHost drops the space around a host name and the dot of the DNS root.
+func trimHost(s string) string {
+	return strings.TrimRight(strings.TrimSpace(s), ". \t\r\n")
+}
+
+func plainAddr(addr netip.Addr) string { return addr.Unmap().WithZone("").String() }
 
 func (c *ClusterSpec) validate(v *violations) {
 	for _, d := range []struct{ field, value string }{{"trustDomain", c.TrustDomain}, {"clusterDomain", c.ClusterDomain}} {
@@ -231,89 +243,4 @@ func (g *Gateway) validate(v *violations) {
 	}{{"tls", g.Ports.TLS}, {"http", g.Ports.HTTP}, {"https", g.Ports.HTTPS}} {
 		v.in("ports").in(p.field).check(checkPort(p.port))
 	}
-}
-
-// KeyValues folds EMCO's flat keys for a cluster's Istio gateways into the
-// record, and returns the new record. Unknown keys are an error that names
-// them all: EMCO's other kv-pairs mean nothing to Meshwright.
-func (c *ClusterSpec) KeyValues(pairs map[string]string) (*ClusterSpec, error) {
-	next := *c
-	next.Gateways = append([]Gateway(nil), c.Gateways...)
-	var vs violations
-	for _, key := range sortedKeys(pairs) {
-		field, ok := kvFields[key]
-		if !ok {
-			vs.in(key).add("is no key that Meshwright knows: it takes %s", strings.Join(sortedKeys(kvFields), ", "))
-			continue
-		}
-		field(next.gatewayFor(), pairs[key], vs.in(key))
-	}
-	if err := vs.err("the key-value pairs are not legal"); err != nil {
-		return nil, err
-	}
-	next.normalize()
-	return &next, nil
-}
-
-// kvFields says what each of EMCO's keys sets on the ingress gateway, which
-// EMCO also used as the east-west one: InternalPort is the port between
-// clusters.
-var kvFields = map[string]func(gs kvGateways, value string, v *violations){
-	"istioIngressGatewayAddress": func(gs kvGateways, value string, v *violations) {
-		v.check(checkHostOrIP(value))
-		for _, g := range gs.both() {
-			g.Addresses = []string{value}
-		}
-	},
-	"istioIngressGatewayPort": func(gs kvGateways, value string, v *violations) {
-		gs.eastWest().setPort(func(p *GatewayPorts) *int { return &p.TLS }, value, v)
-	},
-	"istioIngressGatewayInternalPort": func(gs kvGateways, value string, v *violations) {
-		gs.eastWest().setPort(func(p *GatewayPorts) *int { return &p.TLS }, value, v)
-	},
-	"istioIngressGatewayHttpPort": func(gs kvGateways, value string, v *violations) {
-		gs.ingress().setPort(func(p *GatewayPorts) *int { return &p.HTTP }, value, v)
-	},
-	"istioIngressGatewayHttpsPort": func(gs kvGateways, value string, v *violations) {
-		gs.ingress().setPort(func(p *GatewayPorts) *int { return &p.HTTPS }, value, v)
-	},
-}
-
-// kvGateways finds or makes the gateways that EMCO's keys describe.
-type kvGateways struct{ spec *ClusterSpec }
-
-func (c *ClusterSpec) gatewayFor() kvGateways { return kvGateways{c} }
-
-func (k kvGateways) eastWest() *Gateway { return k.named("eastwestgateway", EastWest) }
-func (k kvGateways) ingress() *Gateway  { return k.named("ingressgateway", Ingress) }
-func (k kvGateways) both() []*Gateway {
-	k.eastWest() // both exist before either pointer is taken: append may move them
-	k.ingress()
-	return []*Gateway{k.eastWest(), k.ingress()}
-}
-
-func (k kvGateways) named(name string, role GatewayRole) *Gateway {
-	if g := k.spec.Gateway(role); g != nil {
-		return g
-	}
-	// EMCO knows one gateway, the ingress one: its workload serves both roles
-	// until the record says otherwise.
-	selector := map[string]string{"istio": "ingressgateway"}
-	k.spec.Gateways = append(k.spec.Gateways, Gateway{Name: name, Role: role, Selector: selector})
-	return k.spec.Gateway(role)
-}
-
-func (g *Gateway) setPort(field func(*GatewayPorts) *int, value string, v *violations) {
-	var port int
-	if _, err := fmt.Sscanf(value, "%d", &port); err != nil || fmt.Sprint(port) != value {
-		v.add("%q is no port number", clip(value))
-		return
-	}
-	v.check(checkPort(port))
-	ports := GatewayPorts{}
-	if g.Ports != nil {
-		ports = *g.Ports
-	}
-	*field(&ports) = port
-	g.Ports = &ports
 }

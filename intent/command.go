@@ -1,9 +1,11 @@
 package intent
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 )
 
@@ -22,6 +24,7 @@ type CommandKind string
 const (
 	Transact  CommandKind = "transact"  // Ops, all or nothing
 	Configure CommandKind = "configure" // Settings
+	Confirm   CommandKind = "confirm"   // Confirmations; leaves the revision
 )
 
 // MaxOps bounds the operations of one transaction.
@@ -31,10 +34,16 @@ const MaxOps = 1000
 // itself, time and ids, travels in it.
 type Command struct {
 	Kind     CommandKind `json:"kind"`
-	ID       string      `json:"id,omitempty"` // of the request that made it
 	At       time.Time   `json:"at"`
 	Ops      []Op        `json:"ops,omitempty"`
 	Settings *Settings   `json:"settings,omitempty"`
+
+	Confirmations []Confirmation `json:"confirmations,omitempty"`
+
+	// ID is the client's idempotency key, if it sent one: a command whose ID
+	// was applied before is not applied again. Leave it out of previews.
+	ID     string `json:"id,omitempty"`
+	Digest string `json:"digest,omitempty"` // of what it asks for; Encode fills it in
 }
 
 // Method is what an operation does with the object at its path.
@@ -57,26 +66,31 @@ type Op struct {
 	Cascade     bool     `json:"cascade,omitempty"`     // Delete takes the subtree along
 }
 
-// UnmarshalJSON decodes the object as the noun that the path names.
+// UnmarshalJSON decodes the object as the noun that the path names. Unknown
+// fields are an error.
 func (op *Op) UnmarshalJSON(data []byte) error {
 	type plain Op
 	aux := struct {
 		*plain
 		Object json.RawMessage `json:"object"`
 	}{plain: (*plain)(op)}
-	if err := json.Unmarshal(data, &aux); err != nil {
+	if err := decodeStrict(data, &aux); err != nil {
 		return err
 	}
-	if len(aux.Object) == 0 {
+	if len(aux.Object) == 0 || string(aux.Object) == "null" {
 		return nil
 	}
-	o, err := DecodeObject(op.Path, aux.Object)
+	o, err := decodeObject(op.Path, aux.Object, decodeStrict)
 	op.Object = o
 	return err
 }
 
 // Encode is the command as a log entry: a version byte, then JSON.
 func (c Command) Encode() ([]byte, error) {
+	c, err := c.identified()
+	if err != nil {
+		return nil, err
+	}
 	data, err := json.Marshal(c)
 	if err != nil {
 		return nil, fmt.Errorf("encode command: %w", err)
@@ -85,17 +99,39 @@ func (c Command) Encode() ([]byte, error) {
 }
 
 // DecodeCommand reads a log entry. The error is [ErrUnknownCommand] when a
-// newer release wrote it.
+// newer release wrote it. A field that this release does not know is an error,
+// too: a replica that passed over it would diverge.
 func DecodeCommand(entry []byte) (Command, error) {
 	if len(entry) == 0 || entry[0] != commandVersion {
 		return Command{}, ErrUnknownCommand
 	}
-	var c Command
-	if err := json.Unmarshal(entry[1:], &c); err != nil {
+	var kind struct {
+		Kind CommandKind `json:"kind"`
+	}
+	if err := json.Unmarshal(entry[1:], &kind); err != nil {
 		return Command{}, fmt.Errorf("decode command: %w", err)
 	}
-	if c.Kind != Transact && c.Kind != Configure {
-		return Command{}, fmt.Errorf("%w: kind %q", ErrUnknownCommand, clip(string(c.Kind)))
+	switch kind.Kind {
+	case Transact, Configure, Confirm:
+	default:
+		return Command{}, fmt.Errorf("%w: kind %q", ErrUnknownCommand, clip(string(kind.Kind)))
+	}
+	var c Command
+	if err := decodeStrict(entry[1:], &c); err != nil {
+		return Command{}, fmt.Errorf("decode command: %w", err)
 	}
 	return c, nil
+}
+
+// decodeStrict is json.Unmarshal that refuses unknown fields.
+func decodeStrict(data []byte, into any) error {
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil {
+		return err
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return errors.New("data after the JSON value")
+	}
+	return nil
 }

@@ -1,8 +1,24 @@
 package intent
 
 import (
+	"errors"
 	"fmt"
 	"strings"
+)
+
+// What may become of a command that is neither applied nor refused.
+var (
+	// ErrUnavailable says that the command was provably not applied and never
+	// will be: it may be proposed again freely.
+	ErrUnavailable = errors.New("the store is unavailable: nothing was changed, try again")
+
+	// ErrUnknownOutcome says that the command entered the log and its fate is
+	// not known: it may have been applied, or be applied later. Read before
+	// trying again, or try again with a condition or an idempotency key.
+	ErrUnknownOutcome = errors.New("outcome unknown: the change may have been applied or not, read before trying again")
+
+	// ErrTooLarge says that the command is larger than a log entry may be.
+	ErrTooLarge = errors.New("the change is too large for one log entry: split it")
 )
 
 // ErrorKind says what sort of refusal an [Error] is; the REST layer turns it

@@ -1,6 +1,7 @@
 package intent
 
 import (
+	"encoding/json"
 	"strings"
 )
 
@@ -206,28 +207,39 @@ func (s *InboundSpec) validatePorts(v *violations) {
 }
 
 func (c *Certificates) validate(v *violations) {
+	c.validateAs(v, "serviceCertificate", "servicePrivateKey")
+}
+
+// validateAs is validate where the certificate and key go by other names.
+func (c *Certificates) validateAs(v *violations, certificate, key string) {
 	inline := c.ServiceCertificate != "" || c.ServicePrivateKey != "" || c.CACertificate != ""
-	switch {
-	case c.CredentialName != "" && inline:
-		v.add("give either credentialName or certificates, not both")
-	case c.CredentialName != "":
+	if c.CredentialName != "" {
 		v.in("credentialName").check(checkDNSName(c.CredentialName))
-	case (c.ServiceCertificate == "") != (c.ServicePrivateKey == ""):
-		v.add("serviceCertificate and servicePrivateKey belong together: one of them is missing")
 	}
-	v.in("serviceCertificate").check(checkPEM(c.ServiceCertificate, "CERTIFICATE"))
-	v.in("servicePrivateKey").check(checkPEM(c.ServicePrivateKey, "PRIVATE KEY"))
+	if c.CredentialName != "" && inline {
+		v.add("give either credentialName or certificates, not both")
+	}
+	if (c.ServiceCertificate == "") != (c.ServicePrivateKey == "") {
+		v.add("%s and %s belong together: one of them is missing", certificate, key)
+	}
+	v.in(certificate).check(checkPEM(c.ServiceCertificate, "CERTIFICATE"))
+	v.in(key).check(checkPEM(c.ServicePrivateKey, "PRIVATE KEY"))
 	v.in("caCertificate").check(checkPEM(c.CACertificate, "CERTIFICATE"))
 }
 
 func (j *JWTRule) validate(v *violations) {
-	if j.Issuer == "" {
-		v.in("issuer").add("must not be empty")
-	}
+	v.in("issuer").check(checkNotEmpty(j.Issuer))
 	if (j.JWKSURI == "") == (j.JWKS == "") {
 		v.add("give exactly one of jwksUri and jwks")
 	}
 	if j.JWKSURI != "" {
 		v.in("jwksUri").check(checkHTTPURL(j.JWKSURI))
 	}
+	var set struct {
+		Keys []json.RawMessage `json:"keys"`
+	}
+	if j.JWKS != "" && (json.Unmarshal([]byte(j.JWKS), &set) != nil || len(set.Keys) == 0) {
+		v.in("jwks").add("must be a JSON Web Key Set: an object whose keys hold at least one key")
+	}
+	eachNotEmpty(v.in("audiences"), j.Audiences)
 }

@@ -14,7 +14,7 @@ type indexClass string
 const (
 	byHost      indexClass = "host"      // global host → inbound
 	byService   indexClass = "service"   // namespace/service → inbound
-	byVIP       indexClass = "vip"       // address → inbound
+	byVIP       indexClass = "vip"       // address → global host
 	byRaw       indexClass = "raw"       // group/Kind/namespace/name → Istio resource
 	byEntryHost indexClass = "entryhost" // host of a raw ServiceEntry → Istio resource
 	byAuthority indexClass = "authority" // name that an istiod dials → cluster
@@ -36,6 +36,14 @@ func (s *Set) lookup(c indexClass, value string) iter.Seq[Path] {
 			return strings.HasPrefix(key, prefix) && yield(p)
 		})
 	}
+}
+
+// has reports whether there is anything under a class and value.
+func (s *Set) has(c indexClass, value string) bool {
+	for range s.lookup(c, value) {
+		return true
+	}
+	return false
 }
 
 // keysOf lists an object's index keys. Those of inbounds and Istio resources
@@ -61,7 +69,9 @@ func (s *Set) keysOf(o *Object) []string {
 	case *IstioResourceSpec:
 		add(byRaw, s.rawKey(o))
 		for _, h := range spec.Resource.entryHosts() {
-			add(byEntryHost, h)
+			if checkHost(h) == "" {
+				add(byEntryHost, h)
+			}
 		}
 	}
 	for _, c := range o.choices() {
@@ -73,6 +83,11 @@ func (s *Set) keysOf(o *Object) []string {
 		}
 	}
 	return keys
+}
+
+// keys are the index keys of a host's addresses.
+func (v VIP) keys(host string) []string {
+	return []string{indexKey(byVIP, v.V4.String(), Path(host)), indexKey(byVIP, v.V6.String(), Path(host))}
 }
 
 // rawKey is what a cluster's API server would tell an Istio resource by.
@@ -92,6 +107,9 @@ func (r *RawResource) entryHosts() []string {
 	}
 	if json.Unmarshal(r.Spec, &spec) != nil {
 		return nil
+	}
+	for i, h := range spec.Hosts {
+		spec.Hosts[i] = strings.ToLower(h)
 	}
 	return spec.Hosts
 }

@@ -89,12 +89,16 @@ func NewSpec(k Kind) Spec {
 // DecodeObject reads the JSON of an object whose path is known: metadata and
 // spec, the spec as the noun that the path names.
 func DecodeObject(p Path, data []byte) (*Object, error) {
+	return decodeObject(p, data, json.Unmarshal)
+}
+
+func decodeObject(p Path, data []byte, decode func([]byte, any) error) (*Object, error) {
 	spec := NewSpec(p.Kind())
 	if spec == nil {
 		return nil, Errorf(Malformed, "%q is not the path of an object", clip(string(p)))
 	}
 	o := Object{Path: p, Spec: spec}
-	if err := json.Unmarshal(data, &o); err != nil {
+	if err := decode(data, &o); err != nil {
 		return nil, fmt.Errorf("decode %s %s: %w", p.Kind(), p, err)
 	}
 	if o.Spec == nil { // "spec": null

@@ -2,7 +2,6 @@ package intent
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 )
 
@@ -73,9 +72,6 @@ var segmentAliases = map[string]string{
 	"security":             "access-points",
 }
 
-// nameRE is what a project, app, cluster or intent may be called: EMCO's names.
-var nameRE = regexp.MustCompile(`^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$`)
-
 const maxName = 63
 
 // CheckName says what is wrong with the name of a project, composite app,
@@ -86,10 +82,24 @@ func CheckName(name string) string {
 		return "must not be empty"
 	case len(name) > maxName:
 		return fmt.Sprintf("must be at most %d characters, has %d", maxName, len(name))
-	case !nameRE.MatchString(name):
+	case !isName(name):
 		return fmt.Sprintf("%q must start and end with a letter or digit and hold only letters, digits, '-', '_' and '.'", name)
 	}
 	return ""
+}
+
+// isName reports whether s is letters, digits, and between them '-', '_' and
+// '.': EMCO's names, and the parts of Kubernetes labels.
+func isName(s string) bool {
+	for i, c := range []byte(s) {
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+		case (c == '-' || c == '_' || c == '.') && i > 0 && i < len(s)-1:
+		default:
+			return false
+		}
+	}
+	return s != ""
 }
 
 // Template returns the REST path pattern of a kind's items, such as

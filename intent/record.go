@@ -8,11 +8,14 @@ import (
 )
 
 // Record is one piece of a Set in a snapshot or backup: the header first, then
-// objects, parents before children, then addresses.
+// objects, parents before children, then addresses, confirmations, and
+// identified commands, oldest first.
 type Record struct {
-	Header *Header       `json:"header,omitempty"`
-	Object *StoredObject `json:"object,omitempty"`
-	VIP    *StoredVIP    `json:"vip,omitempty"`
+	Header       *Header        `json:"header,omitempty"`
+	Object       *StoredObject  `json:"object,omitempty"`
+	VIP          *StoredVIP     `json:"vip,omitempty"`
+	Confirmation *Confirmation  `json:"confirmation,omitempty"`
+	Command      *StoredCommand `json:"command,omitempty"`
 }
 
 // Header is what a Set holds beside its objects.
@@ -36,6 +39,14 @@ type StoredVIP struct {
 	VIP
 }
 
+// StoredCommand is what is remembered of an identified command.
+type StoredCommand struct {
+	ID       string   `json:"id"`
+	Digest   string   `json:"digest"`
+	Revision Revision `json:"revision"`
+	Effects  string   `json:"effects,omitempty"`
+}
+
 // Records yields the whole Set, in an order that [FromRecords] can read and
 // that is the same on every replica.
 func (s *Set) Records() iter.Seq2[Record, error] {
@@ -55,8 +66,24 @@ func (s *Set) Records() iter.Seq2[Record, error] {
 				}
 			}
 		}
+		more := true
 		s.vips.Scan(func(host string, vip VIP) bool {
-			return yield(Record{VIP: &StoredVIP{host, vip}}, nil)
+			more = yield(Record{VIP: &StoredVIP{host, vip}}, nil)
+			return more
+		})
+		if !more {
+			return
+		}
+		s.confirmed.Scan(func(_ string, c Confirmation) bool {
+			more = yield(Record{Confirmation: &c}, nil)
+			return more
+		})
+		if !more {
+			return
+		}
+		s.bySeq.Scan(func(_ uint64, id string) bool {
+			m, _ := s.byID.Get(id)
+			return yield(Record{Command: &StoredCommand{id, m.Digest, m.Revision, m.Effects}}, nil)
 		})
 	}
 }
@@ -81,7 +108,15 @@ func FromRecords(records iter.Seq2[Record, error]) (*Set, error) {
 			}
 		case r.VIP != nil:
 			s.vips.Set(r.VIP.Host, r.VIP.VIP)
-			s.index.Set(indexKey(byVIP, r.VIP.V4.String(), Path(r.VIP.Host)), Path(r.VIP.Host))
+			for _, key := range r.VIP.keys(r.VIP.Host) {
+				s.index.Set(key, Path(r.VIP.Host))
+			}
+		case r.Confirmation != nil:
+			s.confirmed.Set(confirmKey(r.Confirmation.Cluster, r.Confirmation.Type), *r.Confirmation)
+		case r.Command != nil:
+			seq := uint64(s.bySeq.Len())
+			s.bySeq.Set(seq, r.Command.ID)
+			s.byID.Set(r.Command.ID, remembered{seq, r.Command.Digest, r.Command.Revision, r.Command.Effects})
 		default:
 			return nil, fmt.Errorf("read stored set: a record of unknown content: a newer release wrote it")
 		}

@@ -1,6 +1,7 @@
 package intent
 
 import (
+	"bytes"
 	"encoding/json"
 	"strings"
 )
@@ -43,9 +44,20 @@ func (r *RawResource) Group() string {
 	return group
 }
 
+// normalize writes the resource's spec in one way, with members in order and
+// no space between, so that the same spec is the same bytes.
 func (r *IstioResourceSpec) normalize() {
 	if string(r.Resource.Spec) == "null" {
 		r.Resource.Spec = nil
+	}
+	d := json.NewDecoder(bytes.NewReader(r.Resource.Spec))
+	d.UseNumber() // numbers keep their digits
+	var spec any
+	if d.Decode(&spec) != nil || d.More() {
+		return
+	}
+	if data, err := json.Marshal(spec); err == nil {
+		r.Resource.Spec = data
 	}
 }
 
@@ -65,6 +77,10 @@ func (r *RawResource) validate(v *violations) {
 	}
 	if !kindRE.MatchString(r.Kind) {
 		v.in("kind").add("%q is no kind such as VirtualService", clip(r.Kind))
+	}
+	var members map[string]json.RawMessage
+	if len(r.Spec) > 0 && json.Unmarshal(r.Spec, &members) != nil {
+		v.in("spec").add("must be a JSON object")
 	}
 	at := v.in("metadata")
 	at.in("name").check(checkDNSName(r.Metadata.Name))

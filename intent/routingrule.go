@@ -72,7 +72,7 @@ type FaultAbort struct {
 type RouteMirror struct {
 	Version *RouteVersion `json:"version,omitempty"`
 	Inbound string        `json:"inbound,omitempty"`
-	Percent float64       `json:"percent,omitempty"`
+	Percent float64       `json:"percent,omitempty"` // default 100
 }
 
 // RouteRewrite changes a call before it is passed on.
@@ -111,7 +111,3 @@ type RouteCORS struct {
 	MaxAge           string        `json:"maxAge,omitempty"`
 	AllowCredentials bool          `json:"allowCredentials,omitempty"`
 }
-
-func (*RoutingRuleSpec) normalize() {}
-
-func (r *RoutingRuleSpec) validate(v *violations) { r.notYet(v) }

@@ -25,10 +25,17 @@ type Set struct {
 	settings Settings
 	nextVIP  uint32 // offset to try first, so that a freed address rests
 
-	mu      sync.Mutex // guards the copying of trees: the log and previews may extend one Set at once
-	objects map[Kind]*objectTree
-	index   *indexTree // see index.go
-	vips    *vipTree   // by global host
+	// copying guards the copying of trees. One Set shares its trees with those
+	// before and after it, and the log and previews may extend any of them at
+	// once, so they share the lock, too.
+	copying *sync.Mutex
+
+	objects   map[Kind]*objectTree
+	index     *indexTree     // see index.go
+	vips      *vipTree       // by global host
+	confirmed *confirmedTree // by cluster and type
+	byID      *idTree        // identified commands
+	bySeq     *seqTree       // their IDs, oldest first
 }
 
 // Settings are the decisions that all replicas must share. They live in the
@@ -56,7 +63,11 @@ type VIP struct {
 
 // NewSet returns the empty Set of a new store, at revision 0.
 func NewSet() *Set {
-	s := &Set{settings: DefaultSettings(), objects: map[Kind]*objectTree{}, index: &indexTree{}, vips: &vipTree{}}
+	s := &Set{
+		settings: DefaultSettings(), copying: &sync.Mutex{},
+		objects: map[Kind]*objectTree{}, index: &indexTree{}, vips: &vipTree{},
+		confirmed: &confirmedTree{}, byID: &idTree{}, bySeq: &seqTree{},
+	}
 	for _, k := range Kinds {
 		s.objects[k] = &objectTree{}
 	}
@@ -230,6 +241,27 @@ func (s *Set) SelectedBy(labels ...map[string]string) iter.Seq[*Object] {
 		for p := range s.lookup(bySelecting, "") {
 			o := s.Get(p)
 			if slices.ContainsFunc(labels, o.selects) && !yield(o) {
+				return
+			}
+		}
+	}
+}
+
+// ChoosersOf yields the groups and Istio resources that choose a cluster, by
+// name or by label.
+func (s *Set) ChoosersOf(cluster Path) iter.Seq[*Object] {
+	return func(yield func(*Object) bool) {
+		for p := range s.lookup(byCluster, string(cluster)) {
+			if !yield(s.Get(p)) {
+				return
+			}
+		}
+		c := s.Get(cluster)
+		if c == nil {
+			return
+		}
+		for o := range s.SelectedBy(c.Metadata.Labels) {
+			if !yield(o) {
 				return
 			}
 		}

@@ -1,8 +1,6 @@
 package intent
 
-import (
-	"strings"
-)
+import "strings"
 
 // TrafficPolicy is how clients spread their calls over a service's instances.
 type TrafficPolicy struct {
@@ -151,6 +149,7 @@ func (l *LoadBalancing) validate(v *violations) {
 	if h.HTTPHeader != "" {
 		at.in("httpHeader").check(checkToken(h.HTTPHeader))
 	}
+	at.in("httpQueryParameter").check(checkText(h.HTTPQueryParameter))
 	if c := h.HTTPCookie; c != nil {
 		at.in("httpCookie").in("name").check(checkToken(c.Name))
 		at.in("httpCookie").in("ttl").check(checkDuration(c.TTL))

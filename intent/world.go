@@ -1,16 +1,19 @@
 package intent
 
 import (
+	"fmt"
+	"maps"
 	"net/netip"
+	"reflect"
 	"slices"
+	"strings"
 )
 
 // settle judges the Set that a command's operations made against the rules
 // that span objects, and allots addresses. Operations of one transaction are
 // judged together, so two intents may swap a name in one.
 func (d *draft) settle(ops []Op) error {
-	inbounds := map[Path]bool{}
-	resources := map[Path]bool{}
+	inbounds, resources := drawn{}, drawn{}
 	for _, c := range d.changes() {
 		if err := d.settleChange(c, inbounds, resources); err != nil {
 			return inOp(err, opOf(ops, c.Path), c.Path)
@@ -18,26 +21,58 @@ func (d *draft) settle(ops []Op) error {
 	}
 	for _, p := range sortedKeys(inbounds) {
 		if err := d.checkInbound(d.next.Get(Path(p))); err != nil {
-			return inOp(err, opOf(ops, Path(p)), Path(p))
+			return inbounds.blame(err, ops, Path(p))
 		}
 	}
 	for _, p := range sortedKeys(resources) {
 		if err := d.checkResource(d.next.Get(Path(p))); err != nil {
-			return inOp(err, opOf(ops, Path(p)), Path(p))
+			return resources.blame(err, ops, Path(p))
 		}
 	}
-	return d.allotVIPs(inbounds)
+	if host, err := d.allotVIPs(inbounds); err != nil {
+		return inbounds.blame(err, ops, host)
+	}
+	return nil
 }
 
-// opOf finds the operation that named a path, or the first one when the object
-// was only drawn in.
+// drawn are objects to be judged, each with the changed object that drew it
+// in: itself, its group, or a cluster.
+type drawn map[Path]Path
+
+// add notes that the change of cause may have broken p. An object's own change
+// is the better cause: its fields are the request's.
+func (m drawn) add(p, cause Path) {
+	if _, ok := m[p]; !ok || p == cause {
+		m[p] = cause
+	}
+}
+
+// blame points a refusal at the operation that caused it. Where that named
+// another object, the fields at fault are not in the request, so they go into
+// the detail.
+func (m drawn) blame(err error, ops []Op, p Path) error {
+	cause := m[p]
+	if e, ok := err.(*Error); ok && cause != p {
+		e.Path = p
+		err = Errorf(e.Kind, "with this change, %s", e.Error())
+	}
+	return inOp(err, opOf(ops, cause), cause)
+}
+
+// opOf finds the last operation that named a path: the one that made it what
+// it is, or took it or what it stood under away.
 func opOf(ops []Op, p Path) int {
-	return max(0, slices.IndexFunc(ops, func(op Op) bool { return op.Path == p }))
+	for i, op := range slices.Backward(ops) {
+		if op.Path == p || op.Cascade && strings.HasPrefix(string(p), string(op.Path)+"/") {
+			return i
+		}
+	}
+	return 0
 }
 
 // settleChange checks what one changed object refers to and what refers to it,
 // and collects the inbounds and resources whose uniqueness it may have broken.
-func (d *draft) settleChange(c Change, inbounds, resources map[Path]bool) error {
+func (d *draft) settleChange(c Change, inbounds, resources drawn) error {
 	if c.New == nil {
 		return d.checkUnreferenced(c)
 	}
@@ -46,8 +81,11 @@ func (d *draft) settleChange(c Change, inbounds, resources map[Path]bool) error 
 		if err := d.checkAuthorities(c.New, spec); err != nil {
 			return err
 		}
+		if c.Old != nil && maps.Equal(c.Old.Metadata.Labels, c.New.Metadata.Labels) {
+			return nil
+		}
 		for o := range d.next.SelectedBy(c.New.Metadata.Labels) {
-			d.drawIn(o, inbounds, resources)
+			d.drawIn(o, c.Path, inbounds, resources)
 		}
 	case *GroupSpec:
 		var v violations
@@ -57,9 +95,11 @@ func (d *draft) settleChange(c Change, inbounds, resources map[Path]bool) error 
 		if err := conflict(&v, "a placement names a cluster that does not exist: register it first"); err != nil {
 			return err
 		}
-		d.drawIn(c.New, inbounds, resources)
+		if c.Old == nil || !sameReach(c.Old.Spec.(*GroupSpec), spec) {
+			d.drawIn(c.New, c.Path, inbounds, resources)
+		}
 	case *InboundSpec:
-		inbounds[c.Path] = true
+		inbounds.add(c.Path, c.Path)
 	case *ClientSpec:
 		if spec.Group != nil && d.next.Get(spec.Group.Path()) == nil {
 			var v violations
@@ -72,7 +112,7 @@ func (d *draft) settleChange(c Change, inbounds, resources map[Path]bool) error 
 		if err := conflict(&v, "it names a cluster that does not exist: register it first"); err != nil {
 			return err
 		}
-		resources[c.Path] = true
+		resources.add(c.Path, c.Path)
 	}
 	return nil
 }
@@ -86,16 +126,23 @@ func conflict(v *violations, detail string) error {
 	return err
 }
 
-func (d *draft) drawIn(o *Object, inbounds, resources map[Path]bool) {
+// sameReach reports whether two versions of a group give its services the same
+// names on the same clusters.
+func sameReach(a, b *GroupSpec) bool {
+	return a.Namespace == b.Namespace && reflect.DeepEqual(a.Placements, b.Placements)
+}
+
+// drawIn adds what stands below o, or o itself, to what must be judged again.
+func (d *draft) drawIn(o *Object, cause Path, inbounds, resources drawn) {
 	if o.Kind() == KindIstioResource {
-		resources[o.Path] = true
+		resources.add(o.Path, cause)
 		return
 	}
 	for in := range d.next.List(KindInbound, o.Path) {
-		inbounds[in.Path] = true
+		inbounds.add(in.Path, cause)
 	}
 	for r := range d.next.List(KindIstioResource, o.Path) {
-		resources[r.Path] = true
+		resources.add(r.Path, cause)
 	}
 }
 
@@ -201,33 +248,40 @@ func common(a, b []Path) Path {
 }
 
 // allotVIPs frees the addresses of hosts that nobody claims any more, then
-// gives each new host its own.
-func (d *draft) allotVIPs(inbounds map[Path]bool) error {
+// gives each new host its own. An error comes with the inbound it left without.
+func (d *draft) allotVIPs(inbounds drawn) (Path, error) {
 	for _, host := range d.lostHosts(inbounds) {
-		d.vips().Delete(host)
+		vip, ok := d.vips().Delete(host)
+		if !ok {
+			continue
+		}
+		for _, key := range vip.keys(host) {
+			d.index().Delete(key)
+		}
 	}
 	for _, p := range sortedKeys(inbounds) {
-		in := d.next.Get(Path(p))
-		host := d.next.Host(in)
+		host := d.next.Host(d.next.Get(Path(p)))
 		if _, ok := d.next.vips.Get(host); ok {
 			continue
 		}
 		vip, err := d.freeVIP()
 		if err != nil {
-			return inOp(err, 0, in.Path)
+			return Path(p), err
 		}
 		d.vips().Set(host, vip)
-		d.index().Set(indexKey(byVIP, vip.V4.String(), Path(host)), Path(host))
+		for _, key := range vip.keys(host) {
+			d.index().Set(key, Path(host))
+		}
 	}
-	return nil
+	return "", nil
 }
 
 // lostHosts lists, in order, the hosts that changed inbounds had and no
 // inbound has now.
-func (d *draft) lostHosts(inbounds map[Path]bool) []string {
+func (d *draft) lostHosts(inbounds drawn) []string {
 	lost := map[string]bool{}
 	check := func(p Path) {
-		if old := d.base.Get(p); old != nil {
+		if old := d.base.Get(p); old != nil && p.Kind() == KindInbound {
 			lost[d.base.Host(old)] = true
 		}
 	}
@@ -235,29 +289,13 @@ func (d *draft) lostHosts(inbounds map[Path]bool) []string {
 		check(p)
 	}
 	for _, p := range d.touched {
-		if p.Kind() == KindInbound {
-			check(p)
-		}
+		check(p)
 	}
-	var out []string
-	for _, host := range sortedKeys(lost) {
-		claimed := false
-		for range d.next.lookup(byHost, host) {
-			claimed = true
-		}
-		if claimed {
-			continue
-		}
-		if vip, ok := d.next.vips.Get(host); ok {
-			d.index().Delete(indexKey(byVIP, vip.V4.String(), Path(host)))
-		}
-		out = append(out, host)
-	}
-	return out
+	return slices.DeleteFunc(sortedKeys(lost), func(host string) bool { return d.next.has(byHost, host) })
 }
 
-// freeVIP takes the next address that no host has, going round the range so
-// that a freed one rests as long as can be.
+// freeVIP takes the next address pair that no host has either of, going round
+// the range so that a freed one rests as long as can be.
 func (d *draft) freeVIP() (VIP, error) {
 	settings := d.next.settings
 	bits := min(settings.VIPv4.Addr().BitLen()-settings.VIPv4.Bits(), 24)
@@ -269,11 +307,7 @@ func (d *draft) freeVIP() (VIP, error) {
 			continue
 		}
 		vip := VIP{V4: addrAt(settings.VIPv4, offset), V6: addrAt(settings.VIPv6, offset)}
-		taken := false
-		for range d.next.lookup(byVIP, vip.V4.String()) {
-			taken = true
-		}
-		if !taken {
+		if !d.next.has(byVIP, vip.V4.String()) && !d.next.has(byVIP, vip.V6.String()) {
 			return vip, nil
 		}
 	}
@@ -318,9 +352,25 @@ func (s Settings) Validate() error {
 	v.in("hostSuffix").check(checkHost(s.HostSuffix))
 	if !s.VIPv4.IsValid() || !s.VIPv4.Addr().Is4() || s.VIPv4.Bits() > 30 {
 		v.in("vipv4").add("must be an IPv4 range of at least four addresses, such as 240.240.0.0/16")
+	} else {
+		v.in("vipv4").check(checkRangeStart(s.VIPv4))
 	}
-	if !s.VIPv6.IsValid() || !s.VIPv6.Addr().Is6() || s.VIPv6.Bits() > 104 {
+	if !s.VIPv6.IsValid() || !s.VIPv6.Addr().Is6() || s.VIPv6.Addr().Is4In6() || s.VIPv6.Bits() > 104 {
 		v.in("vipv6").add("must be an IPv6 range of /104 or wider")
+	} else {
+		v.in("vipv6").check(checkRangeStart(s.VIPv6))
 	}
 	return v.err("the settings are not legal")
+}
+
+// checkRangeStart refuses ranges whose addresses no proxy can listen for.
+func checkRangeStart(p netip.Prefix) string {
+	start := p.Masked().Addr()
+	switch {
+	case p.Addr() != start:
+		return fmt.Sprintf("%s has host bits set: write %s", p, p.Masked())
+	case start.IsUnspecified(), start.IsLoopback(), start.IsMulticast():
+		return fmt.Sprintf("%s is no range that services can have addresses in", p)
+	}
+	return ""
 }
