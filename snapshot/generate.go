@@ -1,0 +1,127 @@
+package snapshot
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/meshwright/meshwright/intent"
+)
+
+const (
+	managedByLabel    = "app.kubernetes.io/managed-by"
+	managedBy         = "meshwright"
+	revisionLabel     = "istio.io/rev"
+	intentsAnnotation = "meshwright.io/intents"
+)
+
+// generators make an inbound's objects for one cluster, each those of one
+// kind, out of the plan alone.
+//
+// Kinds that no intent asks for yet have their place here: Sidecar,
+// RequestAuthentication (inbound.jwt), WorkloadEntry and ServiceEntry per
+// instance (inbound.headless), and the routing rules' part of VirtualService.
+var generators = []func(*plan, *output){
+	serviceEntries,
+	destinationRules,
+	gateways,
+	virtualServices,
+	peerAuthentications,
+	authorizationPolicies,
+}
+
+// output collects what one unit makes for one cluster.
+type output struct {
+	resources []Resource
+	problems  []Problem
+}
+
+func (o *output) problem(p intent.Path, format string, args ...any) {
+	o.problems = append(o.problems, Problem{Intent: p, Message: fmt.Sprintf(format, args...)})
+}
+
+// unitClusters lists, in path order, the clusters that a unit concerns: an
+// inbound's servers and clients, or those that an Istio resource chooses. A
+// unit is an intent that objects are made for: an inbound, with all that
+// stands below it, or an Istio resource.
+func unitClusters(set *intent.Set, unit *intent.Object) []intent.Path {
+	if raw, ok := unit.Spec.(*intent.IstioResourceSpec); ok {
+		return set.Chosen(raw.Clusters)
+	}
+	clusters := set.ServerClusters(unit)
+	for client := range set.List(intent.KindClient, unit.Path) {
+		clusters = append(clusters, set.ClientClusters(client)...)
+	}
+	slices.Sort(clusters)
+	return slices.Compact(clusters)
+}
+
+// generate makes a unit's objects for one cluster, in the order of their
+// types, namespaces and names, and says what could not be made and why.
+//
+// It is pure: the same Set, unit and cluster give the same answer, byte for
+// byte, on every replica.
+func generate(set *intent.Set, unit, cluster *intent.Object) ([]Resource, []Problem) {
+	var out output
+	if _, ok := unit.Spec.(*intent.IstioResourceSpec); ok {
+		rawResource(set, unit, cluster, &out)
+	} else {
+		p := newPlan(set, unit, cluster, &out)
+		for _, g := range generators {
+			g(p, &out)
+		}
+	}
+	slices.SortFunc(out.resources, func(a, b Resource) int {
+		return cmp.Or(cmp.Compare(a.Type.ID, b.Type.ID), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+	})
+	slices.SortFunc(out.problems, func(a, b Problem) int {
+		return cmp.Or(cmp.Compare(a.Intent, b.Intent), cmp.Compare(a.Message, b.Message))
+	})
+	return out.resources, slices.Compact(out.problems)
+}
+
+// resource is an object of the plan's inbound. Its name comes from the intent
+// that it is for, its origins are the inbound and the others named.
+func (p *plan) resource(id TypeID, namespace string, of intent.Path, r role, spec proto.Message, origins ...intent.Path) Resource {
+	origins = append(slices.Clone(origins), p.inbound.Path)
+	slices.Sort(origins)
+	origins = slices.Compact(origins)
+	return Resource{
+		Type: Types[id], Namespace: namespace, Name: objectName(of, r),
+		Labels:      labelsFor(p.cluster, nil),
+		Annotations: annotationsFor(origins, nil),
+		CreatedAt:   p.inbound.Metadata.CreatedAt,
+		Spec:        spec,
+		Origins:     origins,
+	}
+}
+
+// labelsFor adds ours to an object's labels. A stock istiod drops objects of
+// another revision, so the revision is set only where the cluster names one.
+func labelsFor(cluster *intent.Object, labels map[string]string) map[string]string {
+	out := map[string]string{}
+	if install := cluster.Spec.(*intent.ClusterSpec).Istio; install != nil && install.Revision != "" {
+		out[revisionLabel] = install.Revision
+	}
+	for k, v := range labels {
+		out[k] = v
+	}
+	out[managedByLabel] = managedBy
+	return out
+}
+
+func annotationsFor(origins []intent.Path, annotations map[string]string) map[string]string {
+	paths := make([]string, len(origins))
+	for i, p := range origins {
+		paths[i] = string(p)
+	}
+	out := map[string]string{}
+	for k, v := range annotations {
+		out[k] = v
+	}
+	out[intentsAnnotation] = strings.Join(paths, ",")
+	return out
+}

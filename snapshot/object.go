@@ -1,0 +1,165 @@
+package snapshot
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+	mcp "istio.io/api/mcp/v1alpha1"
+
+	"github.com/meshwright/meshwright/intent"
+)
+
+// Resource is an Istio object as a generator makes it.
+type Resource struct {
+	Type        *Type
+	Namespace   string
+	Name        string
+	Labels      map[string]string
+	Annotations map[string]string
+	CreatedAt   time.Time // that of the intent: istiod settles ties by it
+	Spec        proto.Message
+	Origins     []intent.Path // the intents that made it
+}
+
+// Problem says why an intent could not be given to a cluster in full.
+type Problem struct {
+	Intent  intent.Path `json:"intent"`
+	Message string      `json:"message"`
+}
+
+// Object is one Istio object, encoded and hashed once, shared by every cluster
+// that gets it, and never changed.
+type Object struct {
+	Type        *Type
+	Namespace   string
+	Name        string
+	Labels      map[string]string
+	Annotations map[string]string
+	CreatedAt   time.Time
+	Origins     []intent.Path
+	Version     string // hash of spec, labels and annotations
+
+	sum   [sha256.Size]byte // hash over everything, names included
+	entry []byte            // encoded google.protobuf.Any of the istio.mcp.v1alpha1.Resource
+}
+
+var deterministic = proto.MarshalOptions{Deterministic: true}
+
+// newObject encodes and hashes a resource.
+func newObject(r *Resource) (*Object, error) {
+	body, err := deterministic.Marshal(r.Spec)
+	if err != nil {
+		return nil, fmt.Errorf("encode %s %s/%s: %w", r.Type.Kind, r.Namespace, r.Name, err)
+	}
+	o := &Object{
+		Type: r.Type, Namespace: r.Namespace, Name: r.Name,
+		Labels: r.Labels, Annotations: r.Annotations, CreatedAt: r.CreatedAt, Origins: r.Origins,
+	}
+	content := contentHash(body, r.Labels, r.Annotations)
+	o.Version = hex.EncodeToString(content[:12])
+	resource, err := deterministic.Marshal(&mcp.Resource{
+		Metadata: &mcp.Metadata{
+			Name:        o.FullName(),
+			CreateTime:  timestamppb.New(r.CreatedAt),
+			Version:     o.Version,
+			Labels:      r.Labels,
+			Annotations: r.Annotations,
+		},
+		Body: &anypb.Any{TypeUrl: "type.googleapis.com/" + string(r.Spec.ProtoReflect().Descriptor().FullName()), Value: body},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("encode %s %s: %w", r.Type.Kind, o.FullName(), err)
+	}
+	o.entry, err = deterministic.Marshal(&anypb.Any{TypeUrl: "type.googleapis.com/istio.mcp.v1alpha1.Resource", Value: resource})
+	if err != nil {
+		return nil, fmt.Errorf("encode %s %s: %w", r.Type.Kind, o.FullName(), err)
+	}
+	o.sum = sha256.Sum256(append([]byte(r.Type.Group+"/"+r.Type.Kind+"\x00"), o.entry...))
+	return o, nil
+}
+
+// contentHash is the hash of what istiod compares by version: each part with
+// its length, maps in key order.
+func contentHash(body []byte, labels, annotations map[string]string) [sha256.Size]byte {
+	h := sha256.New()
+	part := func(b []byte) {
+		fmt.Fprintf(h, "%d:", len(b))
+		h.Write(b)
+	}
+	part(body)
+	for _, m := range []map[string]string{labels, annotations} {
+		fmt.Fprintf(h, "%d;", len(m))
+		for _, k := range slices.Sorted(maps.Keys(m)) {
+			part([]byte(k))
+			part([]byte(m[k]))
+		}
+	}
+	return [sha256.Size]byte(h.Sum(nil))
+}
+
+// FullName is the object's namespace/name, as xDS names it.
+func (o *Object) FullName() string { return o.Namespace + "/" + o.Name }
+
+// Size is the object's size on an xDS stream, in bytes.
+func (o *Object) Size() int { return len(o.entry) }
+
+// Spec decodes the object's spec. The caller owns the message.
+func (o *Object) Spec() (proto.Message, error) {
+	var outer anypb.Any
+	var resource mcp.Resource
+	if err := proto.Unmarshal(o.entry, &outer); err != nil {
+		return nil, fmt.Errorf("decode %s %s: %w", o.Type.Kind, o.FullName(), err)
+	}
+	if err := proto.Unmarshal(outer.Value, &resource); err != nil {
+		return nil, fmt.Errorf("decode %s %s: %w", o.Type.Kind, o.FullName(), err)
+	}
+	spec := o.Type.NewSpec()
+	if err := proto.Unmarshal(resource.Body.Value, spec); err != nil {
+		return nil, fmt.Errorf("decode %s %s: %w", o.Type.Kind, o.FullName(), err)
+	}
+	return spec, nil
+}
+
+// Manifest is the object as Kubernetes takes it: apiVersion, kind, metadata
+// and spec, of plain JSON values.
+func (o *Object) Manifest() (map[string]any, error) {
+	message, err := o.Spec()
+	if err != nil {
+		return nil, err
+	}
+	text, err := protojson.Marshal(message)
+	if err != nil {
+		return nil, fmt.Errorf("write %s %s as JSON: %w", o.Type.Kind, o.FullName(), err)
+	}
+	var spec map[string]any
+	if err := json.Unmarshal(text, &spec); err != nil {
+		return nil, fmt.Errorf("read %s %s as JSON: %w", o.Type.Kind, o.FullName(), err)
+	}
+	metadata := map[string]any{"name": o.Name, "namespace": o.Namespace}
+	if len(o.Labels) > 0 {
+		metadata["labels"] = plain(o.Labels)
+	}
+	if len(o.Annotations) > 0 {
+		metadata["annotations"] = plain(o.Annotations)
+	}
+	return map[string]any{
+		"apiVersion": o.Type.APIVersion(), "kind": o.Type.Kind, "metadata": metadata, "spec": spec,
+	}, nil
+}
+
+func plain(m map[string]string) map[string]any {
+	out := make(map[string]any, len(m))
+	for k, v := range m {
+		out[k] = v
+	}
+	return out
+}

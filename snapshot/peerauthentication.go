@@ -1,0 +1,42 @@
+package snapshot
+
+import (
+	security "istio.io/api/security/v1beta1"
+	apitype "istio.io/api/type/v1beta1"
+
+	"github.com/meshwright/meshwright/intent"
+)
+
+// peerAuthentications says whether the serving workload takes mutual TLS only.
+func peerAuthentications(p *plan, out *output) {
+	if !p.serves {
+		return
+	}
+	if p.inRootNamespace() {
+		out.problem(p.inbound.Path, "namespace %s is the root namespace of Istio on cluster %s, where policies would match workloads of every namespace: it gets no PeerAuthentication and no AuthorizationPolicy", p.namespace, p.cluster.Path.ClusterName())
+		return
+	}
+	mode := security.PeerAuthentication_MutualTLS_PERMISSIVE
+	if p.spec.TLSMode() == intent.TLSMutual {
+		mode = security.PeerAuthentication_MutualTLS_STRICT
+	}
+	spec := &security.PeerAuthentication{Selector: p.workload(), Mtls: &security.PeerAuthentication_MutualTLS{Mode: mode}}
+	out.resources = append(out.resources, p.resource(PeerAuthentication, p.namespace, p.inbound.Path, roleMain, spec))
+}
+
+// workload selects the serving pods, and no others.
+func (p *plan) workload() *apitype.WorkloadSelector {
+	key, value := intent.SplitLabel(p.spec.AppLabel)
+	return &apitype.WorkloadSelector{MatchLabels: map[string]string{key: value}}
+}
+
+// inRootNamespace reports whether the service runs in the root namespace of
+// its cluster's Istio. A selector there matches in all namespaces, so nothing
+// with a selector is made there: it would touch other workloads.
+func (p *plan) inRootNamespace() bool {
+	root := "istio-system"
+	if p.record.Istio != nil && p.record.Istio.RootNamespace != "" {
+		root = p.record.Istio.RootNamespace
+	}
+	return p.namespace == root
+}

@@ -1,0 +1,230 @@
+package snapshot
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+
+	jsonpatch "github.com/evanphx/json-patch/v5"
+
+	"github.com/meshwright/meshwright/intent"
+)
+
+// Diff is what a change does to each cluster.
+type Diff struct {
+	Revision intent.Revision `json:"revision"` // that the change was worked out against
+	Clusters []ClusterDiff   `json:"clusters"` // in name order; those alone that see a change
+	Warnings []string        `json:"warnings"`
+}
+
+// ClusterDiff is what a change does to one cluster.
+type ClusterDiff struct {
+	Cluster string           `json:"cluster"` // provider/cluster
+	Added   []map[string]any `json:"added"`   // manifests
+	Changed []ObjectPatch    `json:"changed"`
+	Removed []ObjectRef      `json:"removed"`
+}
+
+// ObjectRef names an object in a cluster.
+type ObjectRef struct {
+	Kind      string `json:"kind"`
+	Namespace string `json:"namespace"`
+	Name      string `json:"name"`
+}
+
+// ObjectPatch is an object's change as a JSON merge patch (RFC 7396).
+type ObjectPatch struct {
+	ObjectRef
+	Patch json.RawMessage `json:"patch"`
+}
+
+// Admit judges what a change would generate by Istio's own validation, before
+// it is proposed. The error is an [intent.Error] of kind Invalid that holds
+// Istio's words.
+func Admit(old, next *intent.Set, changes []intent.Change) error {
+	accepted := map[[32]byte]bool{}
+	for _, path := range unitsBetween(old, next, changes) {
+		unit := next.Get(path)
+		if unit == nil {
+			continue
+		}
+		if unit.Kind() == intent.KindIstioResource {
+			if err := admit(next, unit); err != nil {
+				return err
+			}
+		}
+		for _, cluster := range unitClusters(next, unit) {
+			resources, _ := generate(next, unit, next.Get(cluster))
+			for i := range resources {
+				if err := admitResource(&resources[i], unit, cluster, accepted); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func admitResource(r *Resource, unit *intent.Object, cluster intent.Path, accepted map[[32]byte]bool) error {
+	o, err := newObject(r)
+	if err != nil {
+		return fmt.Errorf("work out the configuration of cluster %s: %w", cluster.ClusterName(), err)
+	}
+	if accepted[o.sum] {
+		return nil
+	}
+	if err := check(r); err != nil {
+		return &intent.Error{
+			Kind: intent.Invalid, Path: unit.Path,
+			Detail:     fmt.Sprintf("Istio would refuse the %s %s for cluster %s", r.Type.Kind, o.FullName(), cluster.ClusterName()),
+			Violations: []intent.Violation{{Field: "/spec", Message: err.Error()}},
+		}
+	}
+	accepted[o.sum] = true
+	return nil
+}
+
+// unitsBetween lists the units that lie between two Sets, in path order.
+func unitsBetween(old, next *intent.Set, changes []intent.Change) []intent.Path {
+	a := affected(old, next, changes)
+	for cluster := range a.clusters {
+		for unit := range a.reaching(next, cluster) {
+			a.units[unit] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(a.units))
+}
+
+// reaching finds the units that concern a cluster in a Set that no views were
+// built from: through the groups that place something there.
+func (a *affectedBy) reaching(set *intent.Set, cluster intent.Path) map[intent.Path]bool {
+	found := affectedBy{units: map[intent.Path]bool{}}
+	for o := range set.ChoosersOf(cluster) {
+		if o.Kind() == intent.KindIstioResource {
+			found.units[o.Path] = true
+		} else {
+			found.group(set, set, o.Path)
+		}
+	}
+	return found.units
+}
+
+// Preview works out what a change does to each cluster.
+func Preview(old, next *intent.Set, changes []intent.Change) (*Diff, error) {
+	d := &Diff{Revision: old.Revision(), Clusters: []ClusterDiff{}, Warnings: []string{}}
+	clusters := map[intent.Path]*ClusterDiff{}
+	for _, path := range unitsBetween(old, next, changes) {
+		before, _, err := manifests(old, path)
+		if err != nil {
+			return nil, err
+		}
+		after, problems, err := manifests(next, path)
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range problems {
+			d.Warnings = append(d.Warnings, p)
+		}
+		for _, cluster := range union(before, after) {
+			if clusters[cluster] == nil {
+				clusters[cluster] = &ClusterDiff{Cluster: cluster.ClusterName(), Added: []map[string]any{}, Changed: []ObjectPatch{}, Removed: []ObjectRef{}}
+			}
+			if err := clusters[cluster].compare(before[cluster], after[cluster]); err != nil {
+				return nil, err
+			}
+		}
+	}
+	for _, cluster := range slices.Sorted(maps.Keys(clusters)) {
+		if c := clusters[cluster]; len(c.Added)+len(c.Changed)+len(c.Removed) > 0 {
+			d.Clusters = append(d.Clusters, *c)
+		}
+	}
+	slices.Sort(d.Warnings)
+	d.Warnings = slices.Compact(d.Warnings)
+	return d, nil
+}
+
+// manifests generates one unit's objects for all its clusters, and says what
+// could not be made.
+func manifests(set *intent.Set, path intent.Path) (map[intent.Path]map[ObjectRef]*Object, []string, error) {
+	unit := set.Get(path)
+	if unit == nil {
+		return nil, nil, nil
+	}
+	out, warnings := map[intent.Path]map[ObjectRef]*Object{}, []string{}
+	for _, cluster := range unitClusters(set, unit) {
+		resources, problems := generate(set, unit, set.Get(cluster))
+		for _, p := range problems {
+			warnings = append(warnings, fmt.Sprintf("cluster %s: %s: %s", cluster.ClusterName(), p.Intent, p.Message))
+		}
+		out[cluster] = map[ObjectRef]*Object{}
+		for i := range resources {
+			o, err := newObject(&resources[i])
+			if err != nil {
+				return nil, nil, err
+			}
+			out[cluster][ObjectRef{o.Type.Kind, o.Namespace, o.Name}] = o
+		}
+	}
+	return out, warnings, nil
+}
+
+func union[V any](a, b map[intent.Path]V) []intent.Path {
+	keys := slices.AppendSeq(slices.Collect(maps.Keys(a)), maps.Keys(b))
+	slices.Sort(keys)
+	return slices.Compact(keys)
+}
+
+// compare adds what differs between two states of one unit on the cluster.
+func (c *ClusterDiff) compare(before, after map[ObjectRef]*Object) error {
+	for _, ref := range sortedRefs(after) {
+		now, was := after[ref], before[ref]
+		switch {
+		case was == nil:
+			manifest, err := now.Manifest()
+			if err != nil {
+				return err
+			}
+			c.Added = append(c.Added, manifest)
+		case was.sum != now.sum:
+			patch, err := mergePatch(was, now)
+			if err != nil {
+				return err
+			}
+			c.Changed = append(c.Changed, ObjectPatch{ref, patch})
+		}
+	}
+	for _, ref := range sortedRefs(before) {
+		if after[ref] == nil {
+			c.Removed = append(c.Removed, ref)
+		}
+	}
+	return nil
+}
+
+func sortedRefs(m map[ObjectRef]*Object) []ObjectRef {
+	return slices.SortedFunc(maps.Keys(m), func(a, b ObjectRef) int {
+		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+	})
+}
+
+func mergePatch(was, now *Object) (json.RawMessage, error) {
+	var sides [2][]byte
+	for i, o := range []*Object{was, now} {
+		manifest, err := o.Manifest()
+		if err != nil {
+			return nil, err
+		}
+		if sides[i], err = json.Marshal(manifest); err != nil {
+			return nil, fmt.Errorf("compare %s %s: %w", o.Type.Kind, o.FullName(), err)
+		}
+	}
+	patch, err := jsonpatch.CreateMergePatch(sides[0], sides[1])
+	if err != nil {
+		return nil, fmt.Errorf("compare %s %s: %w", was.Type.Kind, was.FullName(), err)
+	}
+	return bytes.TrimSpace(patch), nil
+}

@@ -1,0 +1,372 @@
+package snapshot
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"time"
+
+	"github.com/tidwall/btree"
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+
+	"github.com/meshwright/meshwright/intent"
+)
+
+var tracer = otel.Tracer("github.com/meshwright/meshwright/snapshot")
+
+// state is what the last build left: the Set it was built from, and what each
+// unit made for each cluster.
+type state struct {
+	set      *intent.Set
+	units    map[intent.Path]map[intent.Path]*madeBy // unit → cluster
+	clusters map[intent.Path]map[intent.Path]bool    // cluster → units
+	views    map[intent.Path]*View
+}
+
+// build brings the views up to a Set: the units that the changes since the
+// last build concern, or everything when those are not known.
+func (v *Views) build(ctx context.Context, set *intent.Set) {
+	if v.state != nil && v.state.set == set {
+		return
+	}
+	started := time.Now()
+	scope, units, clusters := v.plan(set)
+	_, span := tracer.Start(ctx, "build")
+	defer span.End()
+	span.SetAttributes(attribute.String("scope", scope), attribute.Int("units", len(units)),
+		attribute.Int64("revision", int64(set.Revision())))
+
+	b := build{state: v.state, set: set, sets: v.sets, log: v.config.Logger, changes: map[intent.Path]map[TypeID][]replacement{}}
+	for _, cluster := range slices.Sorted(maps.Keys(clusters)) {
+		b.touch(cluster)
+	}
+	for _, unit := range slices.Sorted(maps.Keys(units)) {
+		b.unit(unit)
+	}
+	next := b.views()
+	v.state.set = set
+	v.publish(set.Revision(), next)
+
+	v.metrics.builds.WithLabelValues(scope).Inc()
+	v.metrics.duration.Observe(time.Since(started).Seconds())
+	v.metrics.units.Add(float64(b.generated))
+	v.metrics.rebuilt.Add(float64(len(next)))
+	v.metrics.clusters.Set(float64(len(v.state.views)))
+	v.metrics.objects.Add(float64(b.objects))
+	v.metrics.problems.Add(float64(b.problems))
+	v.metrics.revision.Set(float64(set.Revision()))
+}
+
+// plan says which units and clusters a build must look at.
+func (v *Views) plan(set *intent.Set) (scope string, units, clusters map[intent.Path]bool) {
+	if v.state != nil {
+		if transactions, ok := v.config.Source.Since(v.state.set.Revision()); ok && set.Revision() >= v.state.set.Revision() {
+			a := affected(v.state.set, set, changesOf(transactions))
+			for cluster := range a.clusters {
+				maps.Copy(a.units, v.state.clusters[cluster])
+			}
+			return "change", a.units, a.touched
+		}
+	} else {
+		v.state = &state{
+			units:    map[intent.Path]map[intent.Path]*madeBy{},
+			clusters: map[intent.Path]map[intent.Path]bool{},
+			views:    map[intent.Path]*View{},
+		}
+	}
+	// Nothing is dropped before it is built anew: what stays the same keeps its
+	// type sets, so its edges hear nothing.
+	units, clusters = map[intent.Path]bool{}, map[intent.Path]bool{}
+	for u := range v.state.units {
+		units[u] = true
+	}
+	for c := range v.state.views {
+		clusters[c] = true
+	}
+	for _, kind := range unitKinds {
+		for o := range set.List(kind, "") {
+			units[o.Path] = true
+		}
+	}
+	for o := range set.List(intent.KindCluster, "") {
+		clusters[o.Path] = true
+	}
+	return "all", units, clusters
+}
+
+// changesOf strings the changes of transactions together. Some may be newer
+// than the Set that is built: what they concern is then only looked at twice.
+func changesOf(transactions []intent.Transaction) []intent.Change {
+	var out []intent.Change
+	for _, t := range transactions {
+		out = append(out, t.Changes...)
+	}
+	return out
+}
+
+// unitKinds are the kinds of intents that objects are made for.
+var unitKinds = []intent.Kind{intent.KindInbound, intent.KindIstioResource}
+
+// build collects one build's changes.
+type build struct {
+	*state
+	set  *intent.Set
+	sets *sets
+	log  interface{ Error(string, ...any) }
+
+	changes   map[intent.Path]map[TypeID][]replacement // by cluster
+	made      map[intent.Path]map[intent.Path]*madeBy  // cluster → unit; nil: no more
+	generated int
+	objects   int
+	problems  int
+}
+
+// touch marks a cluster as one whose view must be made anew.
+func (b *build) touch(cluster intent.Path) {
+	if b.changes[cluster] == nil {
+		b.changes[cluster] = map[TypeID][]replacement{}
+	}
+}
+
+// unit generates one unit anew for every cluster that it concerns or did.
+func (b *build) unit(path intent.Path) {
+	before := b.units[path]
+	after := map[intent.Path]*madeBy{}
+	if unit := b.set.Get(path); unit != nil {
+		shared := map[[32]byte]*Object{}
+		for _, made := range before {
+			for _, o := range made.objects {
+				shared[o.sum] = o
+			}
+		}
+		for _, cluster := range unitClusters(b.set, unit) {
+			after[cluster] = b.generate(unit, cluster, before[cluster], shared)
+			b.generated++
+		}
+	}
+	for cluster, made := range before {
+		if after[cluster] == nil {
+			b.replace(path, cluster, made, nil)
+		}
+	}
+	for cluster, made := range after {
+		b.replace(path, cluster, before[cluster], made)
+	}
+	if len(after) == 0 {
+		delete(b.units, path)
+	} else {
+		b.units[path] = after
+	}
+}
+
+// generate makes a unit's objects for one cluster. A generator that panics
+// costs its own unit the update, and says so; the last good objects stay.
+func (b *build) generate(unit *intent.Object, cluster intent.Path, last *madeBy, shared map[[32]byte]*Object) (made *madeBy) {
+	defer func() {
+		if r := recover(); r != nil {
+			b.log.Error("generator panicked", "intent", string(unit.Path), "cluster", cluster.ClusterName(), "panic", fmt.Sprint(r))
+			made = &madeBy{problems: []Problem{{unit.Path, "an internal error kept this intent from being generated: see the server's log"}}}
+			if last != nil {
+				made.objects = last.objects
+			}
+		}
+	}()
+	resources, problems := generate(b.set, unit, b.set.Get(cluster))
+	made = &madeBy{problems: problems}
+	for i := range resources {
+		o, err := newObject(&resources[i])
+		if err != nil {
+			made.problems = append(made.problems, Problem{unit.Path, err.Error()})
+			continue
+		}
+		if known := shared[o.sum]; known != nil {
+			o = known
+		}
+		shared[o.sum] = o
+		made.objects = append(made.objects, o)
+	}
+	return made
+}
+
+// replace notes what a unit made for a cluster before and makes now.
+func (b *build) replace(unit, cluster intent.Path, old, made *madeBy) {
+	if old != nil && made != nil && slices.Equal(old.objects, made.objects) && slices.Equal(old.problems, made.problems) {
+		return
+	}
+	b.touch(cluster)
+	if b.made == nil {
+		b.made = map[intent.Path]map[intent.Path]*madeBy{}
+	}
+	if b.made[cluster] == nil {
+		b.made[cluster] = map[intent.Path]*madeBy{}
+	}
+	b.made[cluster][unit] = made
+	pairs := map[string]*replacement{}
+	order := []string{}
+	note := func(o *Object) *replacement {
+		key := fmt.Sprint(o.Type.ID) + "/" + o.FullName()
+		if pairs[key] == nil {
+			pairs[key] = &replacement{}
+			order = append(order, key)
+		}
+		return pairs[key]
+	}
+	if old != nil {
+		b.objects -= len(old.objects)
+		b.problems -= len(old.problems)
+		for _, o := range old.objects {
+			note(o).old = o
+		}
+	}
+	if made != nil {
+		b.objects += len(made.objects)
+		b.problems += len(made.problems)
+		for _, o := range made.objects {
+			note(o).new = o
+		}
+	}
+	for _, key := range order {
+		r := pairs[key]
+		if r.old == r.new {
+			continue
+		}
+		id := typeOf(*r)
+		b.changes[cluster][id] = append(b.changes[cluster][id], *r)
+	}
+}
+
+func typeOf(r replacement) TypeID {
+	if r.new != nil {
+		return r.new.Type.ID
+	}
+	return r.old.Type.ID
+}
+
+// views makes the views of all touched clusters; nil for one that is gone.
+func (b *build) views() map[intent.Path]*View {
+	out := map[intent.Path]*View{}
+	for cluster, changes := range b.changes {
+		record := b.set.Get(cluster)
+		old := b.state.views[cluster]
+		if record == nil {
+			delete(b.clusters, cluster)
+			delete(b.state.views, cluster)
+			out[cluster] = nil
+			continue
+		}
+		next := b.view(cluster, old, changes)
+		next.Delivery = record.Spec.(*intent.ClusterSpec).Delivery
+		if old != nil && old.types == next.types && old.units == next.units && old.Delivery == next.Delivery {
+			continue
+		}
+		b.state.views[cluster] = next
+		out[cluster] = next
+	}
+	return out
+}
+
+// view is a cluster's old view, or an empty one, after changes.
+func (b *build) view(cluster intent.Path, old *View, changes map[TypeID][]replacement) *View {
+	next := &View{Cluster: cluster, Revision: b.set.Revision()}
+	if old != nil {
+		next.types, next.empty, next.units = old.types, old.empty, old.units
+	} else {
+		for id, t := range Types {
+			next.empty[id] = b.sets.empty(t)
+		}
+		next.types = next.empty
+		next.units = &btree.Map[intent.Path, *madeBy]{}
+		b.clusters[cluster] = map[intent.Path]bool{}
+	}
+	for id, replacements := range changes {
+		next.types[id] = b.sets.after(next.types[id], replacements)
+	}
+	if made := b.made[cluster]; len(made) > 0 {
+		next.units = next.units.Copy()
+		for unit, m := range made {
+			if m == nil {
+				next.units.Delete(unit)
+				delete(b.clusters[cluster], unit)
+			} else {
+				next.units.Set(unit, m)
+				b.clusters[cluster][unit] = true
+			}
+		}
+	}
+	return next
+}
+
+// affectedBy is what some changes concern.
+type affectedBy struct {
+	units    map[intent.Path]bool
+	clusters map[intent.Path]bool // whose records changed: all their units are concerned
+	touched  map[intent.Path]bool // that came, went or changed
+}
+
+// affected finds what lies between two Sets. Placements can change without
+// their group: by the labels of a cluster, or through another group's apps.
+func affected(old, next *intent.Set, changes []intent.Change) affectedBy {
+	a := affectedBy{units: map[intent.Path]bool{}, clusters: map[intent.Path]bool{}, touched: map[intent.Path]bool{}}
+	for _, c := range changes {
+		switch c.Path.Kind() {
+		case intent.KindCluster:
+			a.cluster(old, next, c)
+		case intent.KindGroup:
+			if c.Old == nil || c.New == nil || !reflect.DeepEqual(c.Old.Spec, c.New.Spec) {
+				a.group(old, next, c.Path)
+			}
+		case intent.KindIstioResource:
+			a.units[c.Path] = true
+		default:
+			if in := c.Path.Inbound(); in != "" {
+				a.units[in] = true
+			}
+		}
+	}
+	return a
+}
+
+func (a *affectedBy) cluster(old, next *intent.Set, c intent.Change) {
+	a.touched[c.Path] = true
+	var labels []map[string]string
+	for _, o := range []*intent.Object{c.Old, c.New} {
+		if o != nil {
+			labels = append(labels, o.Metadata.Labels)
+		}
+	}
+	if c.Old != nil && c.New != nil {
+		if !reflect.DeepEqual(c.Old.Spec, c.New.Spec) || !reflect.DeepEqual(c.Old.LastGateways, c.New.LastGateways) {
+			a.clusters[c.Path] = true
+		}
+		if maps.Equal(c.Old.Metadata.Labels, c.New.Metadata.Labels) {
+			return
+		}
+	}
+	for _, set := range []*intent.Set{old, next} {
+		for o := range set.SelectedBy(labels...) {
+			if o.Kind() == intent.KindIstioResource {
+				a.units[o.Path] = true
+			} else {
+				a.group(old, next, o.Path)
+			}
+		}
+	}
+}
+
+// group marks every unit that a group's namespace or placements decide: its
+// own, and those of other groups that its apps call.
+func (a *affectedBy) group(old, next *intent.Set, group intent.Path) {
+	for _, set := range []*intent.Set{old, next} {
+		for _, kind := range unitKinds {
+			for o := range set.List(kind, group) {
+				a.units[o.Path] = true
+			}
+		}
+		for client := range set.Guests(group) {
+			a.units[client.Inbound()] = true
+		}
+	}
+}
