@@ -20,7 +20,8 @@ func (c *ClusterSpec) KeyValues(pairs map[string]string) (*ClusterSpec, error) {
 	}
 	var vs violations
 	for _, key := range sortedKeys(pairs) {
-		field, ok := kvFields[key]
+		known, ok := GatewayKey(key)
+		field := kvFields[known]
 		if !ok {
 			vs.in(key).add("is no key that Meshwright knows: it takes %s", strings.Join(sortedKeys(kvFields), ", "))
 			continue
@@ -32,6 +33,18 @@ func (c *ClusterSpec) KeyValues(pairs map[string]string) (*ClusterSpec, error) {
 	}
 	next.normalize()
 	return &next, nil
+}
+
+// GatewayKey is the canonical spelling of one of EMCO's keys for a gateway, in
+// whatever case it comes (EMCO's own files write them in lower case); false for
+// any other key.
+func GatewayKey(key string) (string, bool) {
+	for known := range kvFields {
+		if strings.EqualFold(known, key) {
+			return known, true
+		}
+	}
+	return "", false
 }
 
 // kvFields says what each of EMCO's keys sets on the ingress gateway, which

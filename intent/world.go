@@ -300,7 +300,11 @@ func (d *draft) freeVIP() (VIP, error) {
 	settings := d.next.settings
 	bits := min(settings.VIPv4.Addr().BitLen()-settings.VIPv4.Bits(), 24)
 	size := uint32(1) << bits
-	for range size {
+	tries := size
+	if d.next.vips.Len() >= int(size) { // surely full: don't look at each
+		tries = 0
+	}
+	for range tries {
 		offset := d.next.nextVIP % size
 		d.next.nextVIP = (offset + 1) % size
 		if offset == 0 || offset == size-1 { // network and broadcast address

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"sync"
+
+	"github.com/meshwright/meshwright/intent"
 )
 
 // barriers lets one log entry serve all who wait for one.
@@ -58,10 +60,10 @@ func (b *barriers) run(ctx context.Context, issue func() error) {
 
 // Barrier returns once this node has applied everything that was committed
 // when it was called: a read of Set after it is linearizable. The error is
-// [ErrUnavailable]; a barrier changes nothing, so it may always be repeated.
+// [intent.ErrUnavailable]; a barrier changes nothing, so it may always be repeated.
 func (s *Store) Barrier(ctx context.Context) error {
 	if err := s.Ready(); err != nil {
-		return fmt.Errorf("barrier: %w: %w", ErrUnavailable, err)
+		return fmt.Errorf("barrier: %w: %w", intent.ErrUnavailable, err)
 	}
 	r := s.barriers.join()
 	var err error
@@ -76,7 +78,7 @@ func (s *Store) Barrier(ctx context.Context) error {
 		err = ErrClosed
 	}
 	if err != nil {
-		return fmt.Errorf("barrier: %w: %w", ErrUnavailable, err)
+		return fmt.Errorf("barrier: %w: %w", intent.ErrUnavailable, err)
 	}
 	return nil
 }

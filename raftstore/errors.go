@@ -7,22 +7,14 @@ import (
 	"github.com/meshwright/meshwright/intent"
 )
 
-var (
-	// ErrUnavailable, ErrUnknownOutcome and ErrTooLarge are what becomes of a
-	// command that is neither applied nor refused.
-	ErrUnavailable    = intent.ErrUnavailable
-	ErrUnknownOutcome = intent.ErrUnknownOutcome
-	ErrTooLarge       = intent.ErrTooLarge
-
-	// ErrClosed is why a closed store is not ready.
-	ErrClosed = errors.New("the store is closed")
-)
+// ErrClosed is why a closed store is not ready.
+var ErrClosed = errors.New("the store is closed")
 
 // MaxEntry bounds the bytes of one encoded command: a log entry is copied,
 // sent and synced as a whole, and delays all others meanwhile.
 const MaxEntry = 1 << 20
 
-// class says which of the exported errors an error of raft's is for a command
+// class says which of the errors of package intent an error of raft's is for a command
 // that was handed to it. What is not known to be harmless is an unknown
 // outcome; that includes a failed write, which may be on the disk all the same.
 func class(err error) error {
@@ -31,10 +23,10 @@ func class(err error) error {
 		raft.ErrRaftShutdown, // only from before the queue: Close waits for what is in it
 	} {
 		if errors.Is(err, harmless) {
-			return ErrUnavailable
+			return intent.ErrUnavailable
 		}
 	}
-	return ErrUnknownOutcome
+	return intent.ErrUnknownOutcome
 }
 
 // outcome is a proposal's label in the metrics and traces.
@@ -45,11 +37,11 @@ func outcome(err error) string {
 		return "applied"
 	case errors.As(err, &refusal):
 		return "refused"
-	case errors.Is(err, ErrUnavailable):
+	case errors.Is(err, intent.ErrUnavailable):
 		return "unavailable"
-	case errors.Is(err, ErrUnknownOutcome):
+	case errors.Is(err, intent.ErrUnknownOutcome):
 		return "unknown"
-	case errors.Is(err, ErrTooLarge):
+	case errors.Is(err, intent.ErrTooLarge):
 		return "too_large"
 	}
 	return "error"

@@ -2,24 +2,20 @@ package raftstore
 
 import "github.com/meshwright/meshwright/intent"
 
-// Transaction is one step of the Set from one revision to the next. One
-// without changes changed the store's settings.
-type Transaction = intent.Transaction
-
 // feed is the newest transactions, without a gap: an immutable value. Feeds
 // that grow out of one another share their array, so that one append costs
 // what a slice's append does; a reader never looks beyond its own length.
 // Only one goroutine at a time may append, and only to the newest feed.
 type feed struct {
 	base    intent.Revision // what lies before the first transaction
-	txs     []Transaction
+	txs     []intent.Transaction
 	changes int // in all of txs
 }
 
 // append returns the feed with one more transaction, the oldest ones dropped
 // so that it holds at most maxTxs transactions and maxChanges changes. The
 // newest transaction stays, however large.
-func (f feed) append(tx Transaction, maxTxs, maxChanges int) feed {
+func (f feed) append(tx intent.Transaction, maxTxs, maxChanges int) feed {
 	f.txs = append(f.txs, tx)
 	f.changes += len(tx.Changes)
 	for len(f.txs) > 1 && (len(f.txs) > maxTxs || f.changes > maxChanges) {
@@ -32,7 +28,7 @@ func (f feed) append(tx Transaction, maxTxs, maxChanges int) feed {
 
 // since returns the transactions after a revision, oldest first, and false
 // when it is out of the feed's reach: compacted, or not yet seen.
-func (f feed) since(rev intent.Revision) ([]Transaction, bool) {
+func (f feed) since(rev intent.Revision) ([]intent.Transaction, bool) {
 	if rev < f.base || rev > f.base+intent.Revision(len(f.txs)) {
 		return nil, false
 	}

@@ -65,7 +65,7 @@ func (f *fsm) ApplyBatch(logs []*raft.Log) []any {
 		}
 		next, answer := f.apply(set, l)
 		if next != set {
-			tx := Transaction{Revision: answer.result.Revision, Changes: answer.result.Changes}
+			tx := intent.Transaction{Revision: answer.result.Revision, Changes: answer.result.Changes}
 			set, feed = next, feed.append(tx, f.maxTxs, f.maxFeedChanges)
 		}
 		answers[i] = answer

@@ -98,14 +98,14 @@ func TestUnknownEntryFailsNode(t *testing.T) {
 	s := mustBeReady(t, c)
 	mustPropose(t, s, cluster("a"))
 	_, err := s.submit(t.Context(), []byte{99})
-	if !errors.Is(err, ErrUnknownOutcome) {
-		t.Errorf("the proposer is told %v, want ErrUnknownOutcome: a newer release will apply it", err)
+	if !errors.Is(err, intent.ErrUnknownOutcome) {
+		t.Errorf("the proposer is told %v, want intent.ErrUnknownOutcome: a newer release will apply it", err)
 	}
 	if err := waitFailed(t, s); !errors.Is(err, intent.ErrUnknownCommand) {
 		t.Errorf("failed with %v, want ErrUnknownCommand", err)
 	}
-	if _, err := s.Propose(t.Context(), cluster("b")); !errors.Is(err, ErrUnavailable) || !errors.Is(err, intent.ErrUnknownCommand) {
-		t.Errorf("a later proposer is told %v, want ErrUnavailable and why", err)
+	if _, err := s.Propose(t.Context(), cluster("b")); !errors.Is(err, intent.ErrUnavailable) || !errors.Is(err, intent.ErrUnknownCommand) {
+		t.Errorf("a later proposer is told %v, want intent.ErrUnavailable and why", err)
 	}
 	mustClose(t, s)
 

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
+
+	"github.com/meshwright/meshwright/intent"
 )
 
 // A store that can't elect itself is not ready, says why, and takes nothing.
@@ -22,11 +24,11 @@ func TestNotReadyBeforeLeading(t *testing.T) {
 	if err := s.Ready(); !errors.Is(err, errElecting) {
 		t.Errorf("Ready says %v, want %v", err, errElecting)
 	}
-	if _, err := s.Propose(t.Context(), cluster("a")); !errors.Is(err, ErrUnavailable) {
-		t.Errorf("Propose says %v, want ErrUnavailable", err)
+	if _, err := s.Propose(t.Context(), cluster("a")); !errors.Is(err, intent.ErrUnavailable) {
+		t.Errorf("Propose says %v, want intent.ErrUnavailable", err)
 	}
-	if err := s.Barrier(t.Context()); !errors.Is(err, ErrUnavailable) {
-		t.Errorf("Barrier says %v, want ErrUnavailable", err)
+	if err := s.Barrier(t.Context()); !errors.Is(err, intent.ErrUnavailable) {
+		t.Errorf("Barrier says %v, want intent.ErrUnavailable", err)
 	}
 }
 

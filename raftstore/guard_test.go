@@ -6,6 +6,8 @@ import (
 
 	"github.com/hashicorp/raft"
 	"go.etcd.io/bbolt"
+
+	"github.com/meshwright/meshwright/intent"
 )
 
 // A write that fails ends the node: the proposer's outcome is unknown, nothing
@@ -17,8 +19,8 @@ func TestFailedWriteFailsNode(t *testing.T) {
 	if err := s.bolt.Close(); err != nil { // the disk goes away
 		t.Fatal(err)
 	}
-	if _, err := s.Propose(t.Context(), cluster("b")); !errors.Is(err, ErrUnknownOutcome) {
-		t.Errorf("error %v, want ErrUnknownOutcome", err)
+	if _, err := s.Propose(t.Context(), cluster("b")); !errors.Is(err, intent.ErrUnknownOutcome) {
+		t.Errorf("error %v, want intent.ErrUnknownOutcome", err)
 	}
 	err := waitFailed(t, s)
 	if !errors.Is(err, bbolt.ErrDatabaseNotOpen) {
@@ -27,8 +29,8 @@ func TestFailedWriteFailsNode(t *testing.T) {
 	if got := s.Ready(); got != err {
 		t.Errorf("Ready says %v, want %v", got, err)
 	}
-	if _, err := s.Propose(t.Context(), cluster("c")); !errors.Is(err, ErrUnavailable) {
-		t.Errorf("error %v, want ErrUnavailable", err)
+	if _, err := s.Propose(t.Context(), cluster("c")); !errors.Is(err, intent.ErrUnavailable) {
+		t.Errorf("error %v, want intent.ErrUnavailable", err)
 	}
 	if s.raft.ReloadableConfig().ElectionTimeout <= c.ElectionTimeout {
 		t.Error("a failed node still campaigns")

@@ -19,10 +19,10 @@ var tracer = otel.Tracer("github.com/meshwright/meshwright/raftstore")
 // has applied it: Set shows it from then on.
 //
 // The error is an [*intent.Error] when the command was refused: nothing was
-// changed. Else it is one of [ErrTooLarge], [ErrUnavailable] (not applied, try
-// again) and [ErrUnknownOutcome] (perhaps applied: read first), with its cause.
+// changed. Else it is one of [intent.ErrTooLarge], [intent.ErrUnavailable] (not applied, try
+// again) and [intent.ErrUnknownOutcome] (perhaps applied: read first), with its cause.
 // A context that ends while the command waits to enter the log gives
-// ErrUnavailable when it has a deadline, later on ErrUnknownOutcome.
+// intent.ErrUnavailable when it has a deadline, later on intent.ErrUnknownOutcome.
 func (s *Store) Propose(ctx context.Context, c intent.Command) (intent.Result, error) {
 	ctx, span := tracer.Start(ctx, "propose", trace.WithAttributes(
 		attribute.String("meshwright.command.kind", string(c.Kind)),
@@ -47,14 +47,14 @@ func (s *Store) Propose(ctx context.Context, c intent.Command) (intent.Result, e
 
 func (s *Store) propose(ctx context.Context, c intent.Command) (intent.Result, error) {
 	if err := s.Ready(); err != nil {
-		return intent.Result{}, fmt.Errorf("propose: %w: %w", ErrUnavailable, err)
+		return intent.Result{}, fmt.Errorf("propose: %w: %w", intent.ErrUnavailable, err)
 	}
 	entry, err := c.Encode()
 	if err != nil {
 		return intent.Result{}, fmt.Errorf("propose: %w", err)
 	}
 	if len(entry) > MaxEntry {
-		return intent.Result{}, fmt.Errorf("propose: %w: it has %d bytes, %d are allowed", ErrTooLarge, len(entry), MaxEntry)
+		return intent.Result{}, fmt.Errorf("propose: %w: it has %d bytes, %d are allowed", intent.ErrTooLarge, len(entry), MaxEntry)
 	}
 	return s.submit(ctx, entry)
 }
@@ -64,10 +64,10 @@ func (s *Store) submit(ctx context.Context, entry []byte) (intent.Result, error)
 	ctx, cancel := context.WithTimeout(ctx, s.config.ProposeTimeout) // the shorter of the two
 	defer cancel()
 	if err := ctx.Err(); err != nil {
-		return intent.Result{}, fmt.Errorf("propose: %w: %w", ErrUnavailable, err)
+		return intent.Result{}, fmt.Errorf("propose: %w: %w", intent.ErrUnavailable, err)
 	}
 	if !s.enter() {
-		return intent.Result{}, fmt.Errorf("propose: %w: %w", ErrUnavailable, ErrClosed)
+		return intent.Result{}, fmt.Errorf("propose: %w: %w", intent.ErrUnavailable, ErrClosed)
 	}
 	// Nine tenths of the time for the queue: if that is where it runs out, raft
 	// says so before ctx ends, and the outcome is known.
@@ -84,13 +84,13 @@ func (s *Store) submit(ctx context.Context, entry []byte) (intent.Result, error)
 			return intent.Result{}, fmt.Errorf("propose: %w: %w", class(err), err)
 		}
 	case <-ctx.Done():
-		return intent.Result{}, fmt.Errorf("propose: %w: %w", ErrUnknownOutcome, ctx.Err())
+		return intent.Result{}, fmt.Errorf("propose: %w: %w", intent.ErrUnknownOutcome, ctx.Err())
 	case <-s.failed:
-		return intent.Result{}, fmt.Errorf("propose: %w: %w", ErrUnknownOutcome, s.Ready())
+		return intent.Result{}, fmt.Errorf("propose: %w: %w", intent.ErrUnknownOutcome, s.Ready())
 	}
 	answer := future.Response().(applied)
 	if answer.err != nil && !errors.As(answer.err, new(*intent.Error)) {
-		return answer.result, fmt.Errorf("propose: %w: %w", ErrUnknownOutcome, answer.err)
+		return answer.result, fmt.Errorf("propose: %w: %w", intent.ErrUnknownOutcome, answer.err)
 	}
 	return answer.result, answer.err
 }

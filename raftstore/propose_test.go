@@ -16,13 +16,13 @@ func TestErrorClasses(t *testing.T) {
 		err, want error
 		label     string
 	}{
-		{raft.ErrNotLeader, ErrUnavailable, "unavailable"},
-		{raft.ErrEnqueueTimeout, ErrUnavailable, "unavailable"},
-		{raft.ErrLeadershipTransferInProgress, ErrUnavailable, "unavailable"},
-		{raft.ErrRaftShutdown, ErrUnavailable, "unavailable"},
-		{raft.ErrLeadershipLost, ErrUnknownOutcome, "unknown"},
-		{raft.ErrAbortedByRestore, ErrUnknownOutcome, "unknown"},
-		{errors.New("input/output error"), ErrUnknownOutcome, "unknown"},
+		{raft.ErrNotLeader, intent.ErrUnavailable, "unavailable"},
+		{raft.ErrEnqueueTimeout, intent.ErrUnavailable, "unavailable"},
+		{raft.ErrLeadershipTransferInProgress, intent.ErrUnavailable, "unavailable"},
+		{raft.ErrRaftShutdown, intent.ErrUnavailable, "unavailable"},
+		{raft.ErrLeadershipLost, intent.ErrUnknownOutcome, "unknown"},
+		{raft.ErrAbortedByRestore, intent.ErrUnknownOutcome, "unknown"},
+		{errors.New("input/output error"), intent.ErrUnknownOutcome, "unknown"},
 	} {
 		got := class(tc.err)
 		if got != tc.want || outcome(fmt.Errorf("propose: %w: %w", got, tc.err)) != tc.label {
@@ -32,7 +32,7 @@ func TestErrorClasses(t *testing.T) {
 	for label, err := range map[string]error{
 		"applied":   nil,
 		"refused":   intent.Errorf(intent.Conflict, "no"),
-		"too_large": ErrTooLarge,
+		"too_large": intent.ErrTooLarge,
 		"error":     errors.New("encode"),
 	} {
 		if got := outcome(err); got != label {
@@ -59,11 +59,11 @@ func TestDeadlineBehindQueue(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer cancel()
 	_, err := s.Propose(ctx, cluster("a"))
-	if !errors.Is(err, ErrUnknownOutcome) || !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("error %v, want ErrUnknownOutcome because the deadline passed", err)
+	if !errors.Is(err, intent.ErrUnknownOutcome) || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("error %v, want intent.ErrUnknownOutcome because the deadline passed", err)
 	}
 	close(release)
-	if err := <-held; !errors.Is(err, ErrUnknownOutcome) {
-		t.Errorf("the entry that held the FSM up: %v, want ErrUnknownOutcome", err)
+	if err := <-held; !errors.Is(err, intent.ErrUnknownOutcome) {
+		t.Errorf("the entry that held the FSM up: %v, want intent.ErrUnknownOutcome", err)
 	}
 }

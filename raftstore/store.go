@@ -169,7 +169,7 @@ func (s *Store) Changed() <-chan struct{} { return s.fsm.state.Load().changed }
 // gap, up to at least the Set that was read before the call. ok is false when
 // the store does not reach back so far: compare whole Sets then. The slice is
 // shared: do not change it.
-func (s *Store) Since(rev intent.Revision) (txs []Transaction, ok bool) {
+func (s *Store) Since(rev intent.Revision) (txs []intent.Transaction, ok bool) {
 	return s.fsm.state.Load().feed.since(rev)
 }
 

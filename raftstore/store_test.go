@@ -154,8 +154,8 @@ func TestTooLarge(t *testing.T) {
 	s := mustBeReady(t, testConfig(t.TempDir()))
 	c := cluster("a")
 	c.Ops[0].Object.Metadata.Description = strings.Repeat("x", MaxEntry)
-	if _, err := s.Propose(t.Context(), c); !errors.Is(err, ErrTooLarge) {
-		t.Errorf("error %v, want ErrTooLarge", err)
+	if _, err := s.Propose(t.Context(), c); !errors.Is(err, intent.ErrTooLarge) {
+		t.Errorf("error %v, want intent.ErrTooLarge", err)
 	}
 	c.Ops[0].Object.Metadata.Description = strings.Repeat("x", MaxEntry-4096)
 	mustPropose(t, s, c)
@@ -165,11 +165,11 @@ func TestProposeHonoursContext(t *testing.T) {
 	s := mustBeReady(t, testConfig(t.TempDir()))
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := s.Propose(ctx, cluster("a")); !errors.Is(err, ErrUnavailable) || !errors.Is(err, context.Canceled) {
-		t.Errorf("error %v, want ErrUnavailable because of the context", err)
+	if _, err := s.Propose(ctx, cluster("a")); !errors.Is(err, intent.ErrUnavailable) || !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v, want intent.ErrUnavailable because of the context", err)
 	}
-	if err := s.Barrier(ctx); !errors.Is(err, ErrUnavailable) || !errors.Is(err, context.Canceled) {
-		t.Errorf("barrier: error %v, want ErrUnavailable because of the context", err)
+	if err := s.Barrier(ctx); !errors.Is(err, intent.ErrUnavailable) || !errors.Is(err, context.Canceled) {
+		t.Errorf("barrier: error %v, want intent.ErrUnavailable because of the context", err)
 	}
 }
 
@@ -181,11 +181,11 @@ func TestClosedStore(t *testing.T) {
 	if err := s.Ready(); !errors.Is(err, ErrClosed) {
 		t.Errorf("Ready says %v", err)
 	}
-	if _, err := s.Propose(t.Context(), cluster("b")); !errors.Is(err, ErrUnavailable) {
-		t.Errorf("Propose says %v, want ErrUnavailable", err)
+	if _, err := s.Propose(t.Context(), cluster("b")); !errors.Is(err, intent.ErrUnavailable) {
+		t.Errorf("Propose says %v, want intent.ErrUnavailable", err)
 	}
-	if err := s.Barrier(t.Context()); !errors.Is(err, ErrUnavailable) {
-		t.Errorf("Barrier says %v, want ErrUnavailable", err)
+	if err := s.Barrier(t.Context()); !errors.Is(err, intent.ErrUnavailable) {
+		t.Errorf("Barrier says %v, want intent.ErrUnavailable", err)
 	}
 	if diff := cmp.Diff([]string{"a"}, names(s.Set())); diff != "" {
 		t.Errorf("set (-want +got):\n%s", diff)
@@ -207,7 +207,7 @@ func TestCloseDrains(t *testing.T) {
 				name := fmt.Sprintf("w%d-%d", w, i)
 				_, err := s.Propose(t.Context(), cluster(name))
 				if err != nil {
-					if !errors.Is(err, ErrUnavailable) {
+					if !errors.Is(err, intent.ErrUnavailable) {
 						t.Error(err)
 					}
 					return

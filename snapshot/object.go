@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"time"
 
 	"google.golang.org/protobuf/encoding/protojson"
@@ -90,20 +91,21 @@ func newObject(r *Resource) (*Object, error) {
 // contentHash is the hash of what istiod compares by version: each part with
 // its length, maps in key order.
 func contentHash(body []byte, labels, annotations map[string]string) [sha256.Size]byte {
-	h := sha256.New()
-	part := func(b []byte) {
-		fmt.Fprintf(h, "%d:", len(b))
-		h.Write(b)
+	text := make([]byte, 0, len(body)+512)
+	part := func(s string) {
+		text = strconv.AppendInt(text, int64(len(s)), 10)
+		text = append(append(text, ':'), s...)
 	}
-	part(body)
+	text = append(strconv.AppendInt(text, int64(len(body)), 10), ':')
+	text = append(text, body...)
 	for _, m := range []map[string]string{labels, annotations} {
-		fmt.Fprintf(h, "%d;", len(m))
+		text = append(strconv.AppendInt(text, int64(len(m)), 10), ';')
 		for _, k := range slices.Sorted(maps.Keys(m)) {
-			part([]byte(k))
-			part([]byte(m[k]))
+			part(k)
+			part(m[k])
 		}
 	}
-	return [sha256.Size]byte(h.Sum(nil))
+	return sha256.Sum256(text)
 }
 
 // FullName is the object's namespace/name, as xDS names it.

@@ -45,7 +45,6 @@ type ObjectPatch struct {
 // it is proposed. The error is an [intent.Error] of kind Invalid that holds
 // Istio's words.
 func Admit(old, next *intent.Set, changes []intent.Change) error {
-	accepted := map[[32]byte]bool{}
 	for _, path := range unitsBetween(old, next, changes) {
 		unit := next.Get(path)
 		if unit == nil {
@@ -59,7 +58,7 @@ func Admit(old, next *intent.Set, changes []intent.Change) error {
 		for _, cluster := range unitClusters(next, unit) {
 			resources, _ := generate(next, unit, next.Get(cluster))
 			for i := range resources {
-				if err := admitResource(&resources[i], unit, cluster, accepted); err != nil {
+				if err := admitResource(&resources[i], unit, cluster); err != nil {
 					return err
 				}
 			}
@@ -68,23 +67,16 @@ func Admit(old, next *intent.Set, changes []intent.Change) error {
 	return nil
 }
 
-func admitResource(r *Resource, unit *intent.Object, cluster intent.Path, accepted map[[32]byte]bool) error {
-	o, err := newObject(r)
-	if err != nil {
-		return fmt.Errorf("work out the configuration of cluster %s: %w", cluster.ClusterName(), err)
-	}
-	if accepted[o.sum] {
+func admitResource(r *Resource, unit *intent.Object, cluster intent.Path) error {
+	err := check(r)
+	if err == nil {
 		return nil
 	}
-	if err := check(r); err != nil {
-		return &intent.Error{
-			Kind: intent.Invalid, Path: unit.Path,
-			Detail:     fmt.Sprintf("Istio would refuse the %s %s for cluster %s", r.Type.Kind, o.FullName(), cluster.ClusterName()),
-			Violations: []intent.Violation{{Field: "/spec", Message: err.Error()}},
-		}
+	return &intent.Error{
+		Kind: intent.Invalid, Path: unit.Path,
+		Detail:     fmt.Sprintf("Istio would refuse the %s %s/%s for cluster %s", r.Type.Kind, r.Namespace, r.Name, cluster.ClusterName()),
+		Violations: []intent.Violation{{Field: "/spec", Message: err.Error()}},
 	}
-	accepted[o.sum] = true
-	return nil
 }
 
 // unitsBetween lists the units that lie between two Sets, in path order.

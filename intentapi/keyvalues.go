@@ -1,0 +1,120 @@
+package intentapi
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/meshwright/meshwright/intent"
+	"github.com/meshwright/meshwright/snapshot"
+)
+
+// keyValueTries bounds how often a fold is repeated when others change the
+// cluster at the same time.
+const keyValueTries = 10
+
+// postKeyValues folds EMCO's key-value pairs into a cluster's gateways.
+func postKeyValues(r *request) (*answer, error) {
+	p, err := r.path()
+	if err != nil {
+		return nil, err
+	}
+	body, err := r.readBody()
+	if err != nil {
+		return nil, err
+	}
+	pairs, places, err := r.document.decodeKeyValues(body)
+	if err != nil {
+		return nil, err
+	}
+	asked := readIfMatch(strings.Join(r.gin.Request.Header.Values("If-Match"), ","))
+	for try := 1; ; try++ {
+		result, preview, err := r.foldKeyValues(p, pairs, places, asked)
+		var refusal *intent.Error
+		if errors.As(err, &refusal) && refusal.Kind == intent.Precondition && len(asked) == 0 && try < keyValueTries {
+			r.set = r.Store.Set()
+			continue
+		}
+		if err != nil || preview != nil {
+			return previewed(preview), err
+		}
+		ans, err := written(result)
+		if ans != nil {
+			ans.status = http.StatusCreated
+		}
+		return ans, err
+	}
+}
+
+// foldKeyValues writes the cluster as it is with the pairs folded in.
+func (r *request) foldKeyValues(p intent.Path, pairs, places map[string]string, asked []string) (intent.Result, *snapshot.Diff, error) {
+	old := r.set.Get(p)
+	if old == nil {
+		return intent.Result{}, nil, noSuchObject(p)
+	}
+	version := old.Metadata.ResourceVersion
+	if len(asked) > 0 && !slices.Contains(asked, "*") && !slices.Contains(asked, version) {
+		return intent.Result{}, nil, intent.Errorf(intent.Precondition, "If-Match: the object is at resourceVersion %s: read it again and repeat the change", version)
+	}
+	spec, err := old.Spec.(*intent.ClusterSpec).KeyValues(pairs)
+	if err != nil {
+		var refusal *intent.Error
+		if errors.As(err, &refusal) {
+			for i, v := range refusal.Violations {
+				refusal.Violations[i].Field = places[v.Field]
+			}
+			sortViolations(refusal.Violations)
+		}
+		return intent.Result{}, nil, err
+	}
+	next := *old
+	next.Spec = spec
+	if err := next.Validate(); err != nil {
+		return intent.Result{}, nil, err
+	}
+	return r.commit("", []intent.Op{{Method: intent.Put, Path: p, Object: &next, IfMatch: []string{version}}})
+}
+
+// decodeKeyValues reads EMCO's body, or a plain map. Places tells where in the
+// body each key stands, by the pointer that the key alone would have.
+func (d *document) decodeKeyValues(body any) (pairs, places map[string]string, err error) {
+	members, _ := body.(map[string]any)
+	schema := "KeyValueMap"
+	if _, ok := members["spec"]; ok {
+		schema = "KeyValuePairs"
+	}
+	if bad := checkShape(d.shapes[schema], body); len(bad) > 0 {
+		return nil, nil, malformed(bad...)
+	}
+	pairs, places = map[string]string{}, map[string]string{}
+	var bad []intent.Violation
+	add := func(at string, group map[string]any) {
+		for key, value := range group {
+			if _, ok := pairs[key]; ok {
+				bad = append(bad, intent.Violation{Field: at + "/" + escapePointer(key), Message: "is given more than once"})
+			}
+			switch v := value.(type) {
+			case string:
+				pairs[key] = v
+			case json.Number:
+				pairs[key] = v.String()
+			}
+			places["/"+escapePointer(key)] = at + "/" + escapePointer(key)
+		}
+	}
+	if schema == "KeyValueMap" {
+		add("", members)
+	} else {
+		for i, group := range members["spec"].(map[string]any)["kv"].([]any) {
+			add("/spec/kv/"+strconv.Itoa(i), group.(map[string]any))
+		}
+	}
+	if len(bad) > 0 {
+		sortViolations(bad)
+		return nil, nil, malformed(bad...)
+	}
+	return pairs, places, nil
+}

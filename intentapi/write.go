@@ -1,0 +1,201 @@
+package intentapi
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/meshwright/meshwright/intent"
+	"github.com/meshwright/meshwright/snapshot"
+)
+
+// create adds an object to a collection.
+func create(r *request) (*answer, error) {
+	collection, err := r.collection()
+	if err != nil {
+		return nil, err
+	}
+	return r.writeObject(intent.Create, collection, true)
+}
+
+// put creates or replaces an object.
+func put(r *request) (*answer, error) {
+	p, err := r.path()
+	if err != nil {
+		return nil, err
+	}
+	return r.writeObject(intent.Put, p, false)
+}
+
+// remove deletes an object, with cascade=true all that stands below it too.
+func remove(r *request) (*answer, error) {
+	p, err := r.path()
+	if err != nil {
+		return nil, err
+	}
+	op := intent.Op{Method: intent.Delete, Path: p}
+	if op.Cascade, err = r.flag("cascade"); err != nil {
+		return nil, err
+	}
+	result, preview, err := r.commitOne(op)
+	if err != nil || preview != nil {
+		return previewed(preview), err
+	}
+	return &answer{status: http.StatusNoContent, revision: result.Revision}, nil
+}
+
+func (r *request) writeObject(method intent.Method, p intent.Path, isCollection bool) (*answer, error) {
+	body, err := r.readBody()
+	if err != nil {
+		return nil, err
+	}
+	o, err := r.document.decodeObject(r.route.kind, p, isCollection, body)
+	if err != nil {
+		return nil, err
+	}
+	result, preview, err := r.commitOne(intent.Op{Method: method, Path: o.Path, Object: o})
+	if err != nil || preview != nil {
+		return previewed(preview), err
+	}
+	return written(result)
+}
+
+// written is the answer to a write of one object.
+func written(result intent.Result) (*answer, error) {
+	o := result.Objects[0]
+	if o == nil {
+		return nil, refuse(http.StatusGone, "this write was carried out before, at revision "+result.Revision.String()+", and the object has been deleted since")
+	}
+	ans := &answer{status: http.StatusOK, body: shown(o), etag: o.Metadata.ResourceVersion, revision: result.Revision}
+	if result.Effects[0] == intent.Created {
+		ans.status, ans.location = http.StatusCreated, string(o.Path)
+	}
+	return ans, nil
+}
+
+func previewed(preview *snapshot.Diff) *answer {
+	if preview == nil {
+		return nil
+	}
+	return &answer{status: http.StatusOK, body: preview}
+}
+
+// commitOne carries out one operation under the request's conditions.
+func (r *request) commitOne(op intent.Op) (intent.Result, *snapshot.Diff, error) {
+	header := r.gin.Request.Header
+	var err error
+	op.IfMatch = readIfMatch(strings.Join(header.Values("If-Match"), ","))
+	if op.IfNoneMatch, err = readIfNoneMatch(header.Get("If-None-Match")); err != nil {
+		return intent.Result{}, nil, refuse(http.StatusBadRequest, "If-None-Match: "+err.Error())
+	}
+	key, err := r.idempotencyKey()
+	if err != nil {
+		return intent.Result{}, nil, err
+	}
+	result, preview, err := r.commit(key, []intent.Op{op})
+	return result, preview, locate(err, op.Path)
+}
+
+// readIfMatch reads entity tags as the store compares them: bare
+// resourceVersions. Weak tags stay as they are, and match nothing.
+func readIfMatch(text string) []string {
+	list := tags(text)
+	for i, tag := range list {
+		list[i] = strings.Trim(tag, `"`)
+	}
+	return list
+}
+
+func readIfNoneMatch(text string) (bool, error) {
+	switch text {
+	case "":
+		return false, nil
+	case "*":
+		return true, nil
+	}
+	return false, errors.New("a write takes * alone")
+}
+
+// commit proposes operations as one transaction, under an idempotency key
+// unless that is empty; with dryRun=true it works out what they would do to
+// each cluster, and commits nothing.
+func (r *request) commit(key string, ops []intent.Op) (intent.Result, *snapshot.Diff, error) {
+	dryRun, err := r.flag("dryRun")
+	if err != nil {
+		return intent.Result{}, nil, err
+	}
+	command := intent.Command{Kind: intent.Transact, At: r.Now().UTC().Truncate(time.Millisecond), Ops: ops}
+	if !dryRun {
+		command.ID = key
+	}
+	next, result, err := r.try(command)
+	if err != nil {
+		return result, nil, err
+	}
+	if !result.Repeated && len(result.Changes) > 0 {
+		if err := snapshot.Admit(r.set, next, result.Changes); err != nil {
+			return result, nil, err
+		}
+	}
+	if dryRun {
+		preview, err := snapshot.Preview(r.set, next, result.Changes)
+		return result, preview, err
+	}
+	result, err = r.Store.Propose(r.ctx, command)
+	var refusal *intent.Error
+	if err != nil && !errors.As(err, &refusal) && !errors.Is(err, intent.ErrUnavailable) && !errors.Is(err, intent.ErrTooLarge) {
+		err = errors.Join(intent.ErrUnknownOutcome, err)
+	}
+	return result, nil, err
+}
+
+// try applies a command to this replica's Set. A refusal counts only when the
+// Set holds all that was committed before: what the client wrote by way of
+// another replica may not be here yet.
+func (r *request) try(command intent.Command) (*intent.Set, intent.Result, error) {
+	next, result, err := r.set.Apply(command)
+	if err == nil {
+		return next, result, nil
+	}
+	if err := r.barrier(); err != nil {
+		return nil, result, err
+	}
+	if current := r.Store.Set(); current != r.set {
+		r.set = current
+		next, result, err = current.Apply(command)
+	}
+	return next, result, err
+}
+
+// idempotencyKey reads the header by which a write may be sent again.
+func (r *request) idempotencyKey() (string, error) {
+	key := r.gin.GetHeader("Idempotency-Key")
+	if len(key) > intent.MaxID || strings.IndexFunc(key, func(c rune) bool { return c <= ' ' || c > '~' }) >= 0 {
+		return "", refuse(http.StatusBadRequest, "Idempotency-Key: must be 1 to "+strconv.Itoa(intent.MaxID)+" visible ASCII characters without spaces")
+	}
+	return key, nil
+}
+
+// locate makes a refusal's fields point into the body of the one object that
+// was written: what is wrong with another object is told in the message.
+func locate(err error, p intent.Path) error {
+	var refusal *intent.Error
+	if !errors.As(err, &refusal) || refusal.Path == "" || refusal.Path == p {
+		return err
+	}
+	told := *refusal
+	told.Violations = elsewhere(refusal, "")
+	return &told
+}
+
+// elsewhere tells of violations in an object that the request did not write,
+// at a field of the request.
+func elsewhere(refusal *intent.Error, field string) []intent.Violation {
+	var out []intent.Violation
+	for _, v := range refusal.Violations {
+		out = append(out, intent.Violation{Field: field, Message: string(refusal.Path) + "#" + v.Field + ": " + v.Message})
+	}
+	return out
+}
