@@ -33,8 +33,10 @@ func fleet(b *testing.B, n int) *Set {
 		}
 	}
 	for i := range 10 {
-		add(ClusterPath("acme", fmt.Sprint("edge-", i)), &ClusterSpec{Authorities: []string{fmt.Sprintf("edge-%d.example", i)},
-			Gateways: []Gateway{{Name: "ew", Role: EastWest, Addresses: []string{fmt.Sprint("192.0.2.", i)}}}}, map[string]string{"env": "prod", "edge": fmt.Sprint(i)})
+		add(ClusterPath("acme", fmt.Sprint("edge-", i)), &ClusterSpec{
+			Authorities: []string{fmt.Sprintf("edge-%d.example", i)},
+			Gateways:    []Gateway{{Name: "ew", Role: EastWest, Addresses: []string{fmt.Sprint("192.0.2.", i)}}},
+		}, map[string]string{"env": "prod", "edge": fmt.Sprint(i)})
 	}
 	for i := range n / 3 {
 		group := Path(fmt.Sprintf("%sgroup-%d", testGroup, i/100))
@@ -57,7 +59,8 @@ func fleet(b *testing.B, n int) *Set {
 func benchGroup(i int) *GroupSpec {
 	return &GroupSpec{Namespace: fmt.Sprint("ns-", i), Placements: []Placement{
 		{App: "cart", Clusters: []ClusterRef{{"acme", fmt.Sprint("edge-", i%10)}}},
-		{App: "front", Selector: &Selector{MatchLabels: map[string]string{"env": "prod"}}}}}
+		{App: "front", Selector: &Selector{MatchLabels: map[string]string{"env": "prod"}}},
+	}}
 }
 
 func benchInbound(i int) *InboundSpec {

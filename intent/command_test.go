@@ -18,12 +18,15 @@ import (
 // examples are commands of every kind and method, by the name of their golden.
 func examples() map[string]Command {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 678_000_000, time.UTC)
-	cluster := &Object{Path: ClusterPath("acme", "a"), Metadata: Metadata{Name: "a", Labels: map[string]string{"env": "prod"}},
-		Spec: &ClusterSpec{Authorities: []string{"mesh.example"}, Gateways: []Gateway{{Name: "ew", Role: EastWest, Addresses: []string{"192.0.2.1"}}}}}
+	cluster := &Object{
+		Path: ClusterPath("acme", "a"), Metadata: Metadata{Name: "a", Labels: map[string]string{"env": "prod"}},
+		Spec: &ClusterSpec{Authorities: []string{"mesh.example"}, Gateways: []Gateway{{Name: "ew", Role: EastWest, Addresses: []string{"192.0.2.1"}}}},
+	}
 	cluster.Normalize()
 	resource := &Object{Path: lengthen("G/web/T/t/X/vs"), Metadata: Metadata{Name: "vs"}, Spec: &IstioResourceSpec{
 		Clusters: ClusterChoice{Selector: &Selector{MatchLabels: map[string]string{"env": "prod"}}},
-		Resource: RawResource{APIVersion: "networking.istio.io/v1", Kind: "VirtualService", Metadata: RawMetadata{Name: "vs"}, Spec: json.RawMessage(`{"hosts":["a"]}`)}}}
+		Resource: RawResource{APIVersion: "networking.istio.io/v1", Kind: "VirtualService", Metadata: RawMetadata{Name: "vs"}, Spec: json.RawMessage(`{"hosts":["a"]}`)},
+	}}
 	settings := DefaultSettings()
 	settings.VIPv4 = netip.MustParsePrefix("10.9.0.0/16")
 	return map[string]Command{
@@ -129,7 +132,8 @@ func TestRepeatsAreBounded(t *testing.T) {
 	put := func(i int) Result {
 		t.Helper()
 		next, r, err := s.Apply(Command{Kind: Transact, ID: fmt.Sprint("key-", i), Ops: []Op{{
-			Method: Put, Path: p, Object: &Object{Path: p, Metadata: Metadata{Name: "a"}, Spec: &ClusterSpec{Network: fmt.Sprint("n", i)}}}}})
+			Method: Put, Path: p, Object: &Object{Path: p, Metadata: Metadata{Name: "a"}, Spec: &ClusterSpec{Network: fmt.Sprint("n", i)}},
+		}}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -165,10 +169,14 @@ func TestKeyValues(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []Gateway{
-		{Name: "gw", Role: Ingress, Namespace: "istio-system", Selector: map[string]string{"istio": "gw"},
-			Addresses: []string{"192.0.2.1"}, Ports: &GatewayPorts{TLS: 15443, HTTP: 80, HTTPS: 8443}},
-		{Name: "eastwestgateway", Role: EastWest, Namespace: "istio-system", Selector: map[string]string{"istio": "ingressgateway"},
-			Addresses: []string{"192.0.2.1"}, Ports: &GatewayPorts{TLS: 32001, HTTP: 80, HTTPS: 443}},
+		{
+			Name: "gw", Role: Ingress, Namespace: "istio-system", Selector: map[string]string{"istio": "gw"},
+			Addresses: []string{"192.0.2.1"}, Ports: &GatewayPorts{TLS: 15443, HTTP: 80, HTTPS: 8443},
+		},
+		{
+			Name: "eastwestgateway", Role: EastWest, Namespace: "istio-system", Selector: map[string]string{"istio": "ingressgateway"},
+			Addresses: []string{"192.0.2.1"}, Ports: &GatewayPorts{TLS: 32001, HTTP: 80, HTTPS: 443},
+		},
 	}
 	if diff := cmp.Diff(want, got.Gateways); diff != "" {
 		t.Errorf("gateways (-want +got):\n%s", diff)

@@ -16,28 +16,46 @@ func TestParsePath(t *testing.T) {
 		Kind, ParentKind             Kind
 	}
 	for in, want := range map[string]facts{
-		"/v2/cluster-providers/acme/clusters/a.B_1": {Path: "/v2/cluster-providers/acme/clusters/a.B_1",
-			Kind: KindCluster, Collection: "/v2/cluster-providers/acme/clusters", Name: "a.B_1"},
-		strings.Trim(group, "/") + "/": {Path: Path(group), Kind: KindGroup, Group: Path(group),
-			Collection: strings.TrimSuffix(testGroup, "/"), Name: "web"},
-		group + "/traffic-group-intent/t": {Path: Path(tg), Kind: KindTrafficGroup, ParentKind: KindGroup, Parent: Path(group), Group: Path(group),
-			Collection: group + "/traffic-group-intents", Name: "t"},
-		group + "/traffic-group-intent/t/inbound-intents/cart": {Path: Path(tg + "/inbound-intents/cart"), Kind: KindInbound, ParentKind: KindTrafficGroup,
-			Parent: Path(tg), Group: Path(group), Inbound: Path(tg + "/inbound-intents/cart"), Collection: tg + "/inbound-intents", Name: "cart"},
-		tg + "/inbound-intents/cart/clients/front": {Path: Path(tg + "/inbound-intents/cart/clients/front"), Kind: KindClient, ParentKind: KindInbound,
+		"/v2/cluster-providers/acme/clusters/a.B_1": {
+			Path: "/v2/cluster-providers/acme/clusters/a.B_1",
+			Kind: KindCluster, Collection: "/v2/cluster-providers/acme/clusters", Name: "a.B_1",
+		},
+		strings.Trim(group, "/") + "/": {
+			Path: Path(group), Kind: KindGroup, Group: Path(group),
+			Collection: strings.TrimSuffix(testGroup, "/"), Name: "web",
+		},
+		group + "/traffic-group-intent/t": {
+			Path: Path(tg), Kind: KindTrafficGroup, ParentKind: KindGroup, Parent: Path(group), Group: Path(group),
+			Collection: group + "/traffic-group-intents", Name: "t",
+		},
+		group + "/traffic-group-intent/t/inbound-intents/cart": {
+			Path: Path(tg + "/inbound-intents/cart"), Kind: KindInbound, ParentKind: KindTrafficGroup,
+			Parent: Path(tg), Group: Path(group), Inbound: Path(tg + "/inbound-intents/cart"), Collection: tg + "/inbound-intents", Name: "cart",
+		},
+		tg + "/inbound-intents/cart/clients/front": {
+			Path: Path(tg + "/inbound-intents/cart/clients/front"), Kind: KindClient, ParentKind: KindInbound,
 			Parent: Path(tg + "/inbound-intents/cart"), Group: Path(group), Inbound: Path(tg + "/inbound-intents/cart"),
-			Collection: tg + "/inbound-intents/cart/clients", Name: "front"},
+			Collection: tg + "/inbound-intents/cart/clients", Name: "front",
+		},
 		// A name may read like a segment: only the segment is an alias.
-		tg + "/inbound-intents/cart/clients/security/security/x": {Path: Path(tg + "/inbound-intents/cart/clients/security/access-points/x"),
+		tg + "/inbound-intents/cart/clients/security/security/x": {
+			Path: Path(tg + "/inbound-intents/cart/clients/security/access-points/x"),
 			Kind: KindAccessPoint, ParentKind: KindClient, Parent: Path(tg + "/inbound-intents/cart/clients/security"), Group: Path(group),
-			Inbound: Path(tg + "/inbound-intents/cart"), Collection: tg + "/inbound-intents/cart/clients/security/access-points", Name: "x"},
-		tg + "/inbound-intents/cart/routing-rules/r": {Path: Path(tg + "/inbound-intents/cart/routing-rules/r"), Kind: KindRoutingRule, ParentKind: KindInbound,
+			Inbound: Path(tg + "/inbound-intents/cart"), Collection: tg + "/inbound-intents/cart/clients/security/access-points", Name: "x",
+		},
+		tg + "/inbound-intents/cart/routing-rules/r": {
+			Path: Path(tg + "/inbound-intents/cart/routing-rules/r"), Kind: KindRoutingRule, ParentKind: KindInbound,
 			Parent: Path(tg + "/inbound-intents/cart"), Group: Path(group), Inbound: Path(tg + "/inbound-intents/cart"),
-			Collection: tg + "/inbound-intents/cart/routing-rules", Name: "r"},
-		tg + "/outbound-intents/pay": {Path: Path(tg + "/outbound-intents/pay"), Kind: KindOutbound, ParentKind: KindTrafficGroup, Parent: Path(tg), Group: Path(group),
-			Collection: tg + "/outbound-intents", Name: "pay"},
-		tg + "/istio-resources/vs": {Path: Path(tg + "/istio-resources/vs"), Kind: KindIstioResource, ParentKind: KindTrafficGroup, Parent: Path(tg), Group: Path(group),
-			Collection: tg + "/istio-resources", Name: "vs"},
+			Collection: tg + "/inbound-intents/cart/routing-rules", Name: "r",
+		},
+		tg + "/outbound-intents/pay": {
+			Path: Path(tg + "/outbound-intents/pay"), Kind: KindOutbound, ParentKind: KindTrafficGroup, Parent: Path(tg), Group: Path(group),
+			Collection: tg + "/outbound-intents", Name: "pay",
+		},
+		tg + "/istio-resources/vs": {
+			Path: Path(tg + "/istio-resources/vs"), Kind: KindIstioResource, ParentKind: KindTrafficGroup, Parent: Path(tg), Group: Path(group),
+			Collection: tg + "/istio-resources", Name: "vs",
+		},
 	} {
 		p, kind, err := ParsePath(in)
 		if err != nil {

@@ -86,8 +86,10 @@ func randomSpec(t *rapid.T, p Path) Spec {
 		return &AccessPointSpec{Action: Allow, URL: []string{}, Access: []string{"GET"}}
 	case KindIstioResource:
 		r := &IstioResourceSpec{Clusters: choice()}
-		r.Resource = RawResource{APIVersion: "networking.istio.io/v1", Kind: "ServiceEntry",
-			Metadata: RawMetadata{Name: name("raw")}, Spec: []byte(`{"hosts":["` + name("host") + `.example"]}`)}
+		r.Resource = RawResource{
+			APIVersion: "networking.istio.io/v1", Kind: "ServiceEntry",
+			Metadata: RawMetadata{Name: name("raw")}, Spec: []byte(`{"hosts":["` + name("host") + `.example"]}`),
+		}
 		return r
 	}
 	return NewSpec(p.Kind())
@@ -259,8 +261,10 @@ func TestApplyAtOnce(t *testing.T) {
 	grow(t, &s)
 	inbound := func(name string) Command {
 		p := lengthen("G/web/T/t/I/" + name)
-		return Command{Kind: Transact, ID: name, Ops: []Op{{Method: Put, Path: p, Object: &Object{Path: p, Metadata: Metadata{Name: name},
-			Spec: &InboundSpec{App: "x", AppLabel: "app=x", ServiceName: name, Port: 80, Protocol: "HTTP"}}}}}
+		return Command{Kind: Transact, ID: name, Ops: []Op{{Method: Put, Path: p, Object: &Object{
+			Path: p, Metadata: Metadata{Name: name},
+			Spec: &InboundSpec{App: "x", AppLabel: "app=x", ServiceName: name, Port: 80, Protocol: "HTTP"},
+		}}}}
 	}
 	var wg sync.WaitGroup
 	sets := []*Set{s}

@@ -89,11 +89,20 @@ func (c Config) Validate() error {
 		name string
 		ok   bool
 	}{
-		{"Store", c.Store != nil}, {"Views", c.Views != nil}, {"Tracker", c.Tracker != nil},
-		{"Metrics", c.Metrics != nil}, {"Registerer", c.Registerer != nil}, {"Logger", c.Logger != nil},
-		{"Now", c.Now != nil}, {"MaxBody", c.MaxBody > 0}, {"MaxPage", c.MaxPage > 0},
-		{"MaxWatchers", c.MaxWatchers > 0}, {"RevisionWait", c.RevisionWait > 0},
-		{"HoldLimit", c.HoldLimit > 0}, {"KeepAlive", c.KeepAlive > 0}, {"WriteLimit", c.WriteLimit > 0},
+		{"Store", c.Store != nil},
+		{"Views", c.Views != nil},
+		{"Tracker", c.Tracker != nil},
+		{"Metrics", c.Metrics != nil},
+		{"Registerer", c.Registerer != nil},
+		{"Logger", c.Logger != nil},
+		{"Now", c.Now != nil},
+		{"MaxBody", c.MaxBody > 0},
+		{"MaxPage", c.MaxPage > 0},
+		{"MaxWatchers", c.MaxWatchers > 0},
+		{"RevisionWait", c.RevisionWait > 0},
+		{"HoldLimit", c.HoldLimit > 0},
+		{"KeepAlive", c.KeepAlive > 0},
+		{"WriteLimit", c.WriteLimit > 0},
 	} {
 		if !f.ok {
 			return fmt.Errorf("intentapi config: %s is missing or not positive", f.name)

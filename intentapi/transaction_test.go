@@ -65,9 +65,11 @@ func TestTransactionRefusals(t *testing.T) {
 			"/operations/1/path", "the inbound intent does not exist")},
 		"If-Match": {tx(good, op("DELETE", accessPath, `,"ifMatch":"1"`)), problemJSON(t, 412, "operation 1, DELETE "+accessPath+": If-Match: the object is at resourceVersion 7: read it again and repeat the change",
 			"/operations/1/ifMatch", "If-Match: the object is at resourceVersion 7: read it again and repeat the change")},
-		"unknown cluster": {tx(good, op("PUT", groupPath, `,"body":{"metadata":{"name":"production"},"spec":{"namespace":"shop","placements":[{"app":"a","clusters":[{"clusterProvider":"x","cluster":"y"}]}]}}`)),
+		"unknown cluster": {
+			tx(good, op("PUT", groupPath, `,"body":{"metadata":{"name":"production"},"spec":{"namespace":"shop","placements":[{"app":"a","clusters":[{"clusterProvider":"x","cluster":"y"}]}]}}`)),
 			problemJSON(t, 409, "operation 1, PUT "+groupPath+": a placement names a cluster that does not exist: register it first",
-				"/operations/1/body/spec/placements/0/clusters/0", "cluster x/y does not exist")},
+				"/operations/1/body/spec/placements/0/clusters/0", "cluster x/y does not exist"),
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := s.store.Set()

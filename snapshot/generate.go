@@ -83,6 +83,15 @@ func generate(set *intent.Set, unit, cluster *intent.Object) ([]Resource, []Prob
 	return out.resources, slices.Compact(out.problems)
 }
 
+// variantOf names the clusters to which a unit gives the same objects; it is
+// "" when each gets its own. An Istio resource differs by revision alone.
+func variantOf(unit, cluster *intent.Object) string {
+	if unit.Kind() != intent.KindIstioResource {
+		return ""
+	}
+	return "revision=" + labelsFor(cluster, nil)[revisionLabel]
+}
+
 // resource is an object of the plan's inbound. Its name comes from the intent
 // that it is for, its origins are the inbound and the others named.
 func (p *plan) resource(id TypeID, namespace string, of intent.Path, r role, spec proto.Message, origins ...intent.Path) Resource {

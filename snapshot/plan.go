@@ -169,8 +169,13 @@ func (p *plan) expose(out *output) {
 	if !p.exposed {
 		return
 	}
-	if p.gateway = gatewayFor(p.cluster, intent.EastWest); p.gateway == nil {
+	if p.gateway = p.record.Gateway(intent.EastWest); p.gateway != nil {
+		return
+	}
+	if p.gateway = gatewayIn(p.cluster.LastGateways, intent.EastWest); p.gateway == nil {
 		out.problem(p.inbound.Path, "cluster %s has no east-west gateway, so clients on other clusters can't reach it: add one to its gateways", p.cluster.Path.ClusterName())
+	} else {
+		out.problem(p.inbound.Path, "cluster %s has no east-west gateway any more: the last one known is kept", p.cluster.Path.ClusterName())
 	}
 }
 
@@ -221,7 +226,7 @@ func (p *plan) localSite() site {
 func (p *plan) remoteSite(path intent.Path, out *output) (site, bool) {
 	cluster := p.set.Get(path)
 	record := cluster.Spec.(*intent.ClusterSpec)
-	g := gatewayFor(cluster, intent.EastWest)
+	g := record.Gateway(intent.EastWest)
 	if g == nil || len(g.Addresses) == 0 {
 		last := gatewayIn(cluster.LastGateways, intent.EastWest)
 		if last == nil || len(last.Addresses) == 0 {
@@ -301,15 +306,6 @@ func (p *plan) serviceHost() string {
 // ownName reports whether the global name is the Kubernetes name: then the
 // service itself answers to it wherever it runs.
 func (p *plan) ownName() bool { return p.host == p.serviceHost() }
-
-// gatewayFor is a cluster's gateway with a role: that of its record, else the
-// last one known, else nil.
-func gatewayFor(cluster *intent.Object, r intent.GatewayRole) *intent.Gateway {
-	if g := cluster.Spec.(*intent.ClusterSpec).Gateway(r); g != nil {
-		return g
-	}
-	return gatewayIn(cluster.LastGateways, r)
-}
 
 func gatewayIn(gateways []intent.Gateway, r intent.GatewayRole) *intent.Gateway {
 	for i := range gateways {

@@ -55,8 +55,15 @@ func Admit(old, next *intent.Set, changes []intent.Change) error {
 				return err
 			}
 		}
+		judged := map[string]bool{"": false}
 		for _, cluster := range unitClusters(next, unit) {
-			resources, _ := generate(next, unit, next.Get(cluster))
+			record := next.Get(cluster)
+			variant := variantOf(unit, record)
+			if judged[variant] {
+				continue
+			}
+			judged[variant] = variant != ""
+			resources, _ := generate(next, unit, record)
 			for i := range resources {
 				if err := admitResource(&resources[i], unit, cluster); err != nil {
 					return err

@@ -142,9 +142,17 @@ func (b *build) unit(path intent.Path) {
 				shared[o.sum] = o
 			}
 		}
+		variants := map[string]*madeBy{}
 		for _, cluster := range unitClusters(b.set, unit) {
-			after[cluster] = b.generate(unit, cluster, before[cluster], shared)
-			b.generated++
+			record := b.set.Get(cluster)
+			variant := variantOf(unit, record)
+			made := variants[variant]
+			if made == nil || variant == "" {
+				made = b.generate(unit, record, before[cluster], shared)
+				variants[variant] = made
+				b.generated++
+			}
+			after[cluster] = made
 		}
 	}
 	for cluster, made := range before {
@@ -164,17 +172,17 @@ func (b *build) unit(path intent.Path) {
 
 // generate makes a unit's objects for one cluster. A generator that panics
 // costs its own unit the update, and says so; the last good objects stay.
-func (b *build) generate(unit *intent.Object, cluster intent.Path, last *madeBy, shared map[[32]byte]*Object) (made *madeBy) {
+func (b *build) generate(unit, cluster *intent.Object, last *madeBy, shared map[[32]byte]*Object) (made *madeBy) {
 	defer func() {
 		if r := recover(); r != nil {
-			b.log.Error("generator panicked", "intent", string(unit.Path), "cluster", cluster.ClusterName(), "panic", fmt.Sprint(r))
+			b.log.Error("generator panicked", "intent", string(unit.Path), "cluster", cluster.Path.ClusterName(), "panic", fmt.Sprint(r))
 			made = &madeBy{problems: []Problem{{unit.Path, "an internal error kept this intent from being generated: see the server's log"}}}
 			if last != nil {
 				made.objects = last.objects
 			}
 		}
 	}()
-	resources, problems := generate(b.set, unit, b.set.Get(cluster))
+	resources, problems := generate(b.set, unit, cluster)
 	made = &madeBy{problems: problems}
 	for i := range resources {
 		o, err := newObject(&resources[i])

@@ -108,4 +108,3 @@ func TestWithdrawnClient(t *testing.T) {
 		}
 	}
 }
-
