@@ -2,7 +2,6 @@ package intent
 
 import (
 	"fmt"
-	"net/http"
 	"regexp"
 	"strconv"
 	"strings"
@@ -179,7 +178,7 @@ func (r *RouteRetries) validate(v *violations) {
 	}
 	for on := range strings.SplitSeq(r.On, ",") {
 		status, err := strconv.Atoi(on)
-		if !retryConditions[on] && (err != nil || http.StatusText(status) == "") {
+		if !retryConditions[on] && (err != nil || status < 100 || status > 599) {
 			v.in("on").add("%q is neither a status code nor one of %s", clip(on), strings.Join(sortedKeys(retryConditions), ", "))
 		}
 	}

@@ -60,26 +60,26 @@ func DefaultConfig() Config {
 func (c Config) Validate() error {
 	switch {
 	case c.Dir == "":
-		return errors.New("Dir must name the data directory")
+		return errors.New("field Dir must name the data directory")
 	case c.Addr == "":
-		return errors.New("Addr must be the host:port to listen on for peers")
+		return errors.New("field Addr must be the host:port to listen on for peers")
 	case c.ElectionTimeout < 10*time.Millisecond:
-		return fmt.Errorf("ElectionTimeout must be at least 10ms, is %s", c.ElectionTimeout)
+		return fmt.Errorf("field ElectionTimeout must be at least 10ms, is %s", c.ElectionTimeout)
 	case c.ProposeTimeout <= 0:
-		return fmt.Errorf("ProposeTimeout must be positive, is %s", c.ProposeTimeout)
+		return fmt.Errorf("field ProposeTimeout must be positive, is %s", c.ProposeTimeout)
 	case c.SnapshotInterval < 5*time.Millisecond:
-		return fmt.Errorf("SnapshotInterval must be at least 5ms, is %s", c.SnapshotInterval)
+		return fmt.Errorf("field SnapshotInterval must be at least 5ms, is %s", c.SnapshotInterval)
 	case c.SnapshotThreshold == 0:
-		return errors.New("SnapshotThreshold must be positive")
+		return errors.New("field SnapshotThreshold must be positive")
 	case c.TrailingLogs < minTrailingLogs:
-		return fmt.Errorf("TrailingLogs must be at least %d, is %d", minTrailingLogs, c.TrailingLogs)
+		return fmt.Errorf("field TrailingLogs must be at least %d, is %d", minTrailingLogs, c.TrailingLogs)
 	case c.FeedTransactions <= 0:
-		return errors.New("FeedTransactions must be positive")
+		return errors.New("field FeedTransactions must be positive")
 	case c.FeedChanges <= 0:
-		return errors.New("FeedChanges must be positive")
+		return errors.New("field FeedChanges must be positive")
 	}
 	if err := c.Settings.Validate(); err != nil {
-		return fmt.Errorf("Settings: %w", err)
+		return fmt.Errorf("field Settings: %w", err)
 	}
 	return nil
 }

@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/hashicorp/raft"
-	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 
 	"github.com/meshwright/meshwright/intent"
 )
@@ -23,7 +23,7 @@ func TestFailedWriteFailsNode(t *testing.T) {
 		t.Errorf("error %v, want intent.ErrUnknownOutcome", err)
 	}
 	err := waitFailed(t, s)
-	if !errors.Is(err, bbolt.ErrDatabaseNotOpen) {
+	if !errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
 		t.Errorf("failed with %v, want bolt's error", err)
 	}
 	if got := s.Ready(); got != err {

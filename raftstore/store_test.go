@@ -111,8 +111,7 @@ func TestConcurrentProposals(t *testing.T) {
 	const writers, each = 32, 20
 	s := mustBeReady(t, testConfig(t.TempDir()))
 	var mu sync.Mutex
-	var acknowledged []string // by revision - 1
-	acknowledged = make([]string, writers*each)
+	acknowledged := make([]string, writers*each) // by revision - 1
 	var wg sync.WaitGroup
 	for w := range writers {
 		wg.Go(func() {

@@ -41,7 +41,6 @@ var benchClusterNames = func() (names []string) {
 // CPU time of this one is the server's.
 type edges struct {
 	lines *bufio.Scanner
-	mark  float64 // bytes sent so far
 }
 
 func startEdges(b *testing.B, h *hub, protocol string, n int, typeURL string) *edges {

@@ -40,7 +40,7 @@ func check(r *Resource) error {
 func validate(r *Resource) (warning string, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("Istio's validation failed on this %s: %s", r.Type.Kind, oneLine(fmt.Sprint(p)))
+			err = fmt.Errorf("the validation of this %s failed: %s", r.Type.Kind, oneLine(fmt.Sprint(p)))
 		}
 	}()
 	w, refusal := validators[r.Type.ID](config.Config{

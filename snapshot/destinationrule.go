@@ -150,7 +150,8 @@ func loadBalancer(lb *intent.LoadBalancing) *networking.LoadBalancerSettings {
 	if lb.WarmupSeconds > 0 {
 		// The field that every release in use reads; its successor is unknown
 		// to those before 1.25.
-		out.WarmupDurationSecs = durationpb.New(time.Duration(lb.WarmupSeconds) * time.Second) //nolint:staticcheck
+		//lint:ignore SA1019 for the older releases
+		out.WarmupDurationSecs = durationpb.New(time.Duration(lb.WarmupSeconds) * time.Second)
 	}
 	return out
 }

@@ -124,9 +124,7 @@ func Preview(old, next *intent.Set, changes []intent.Change) (*Diff, error) {
 		if err != nil {
 			return nil, err
 		}
-		for _, p := range problems {
-			d.Warnings = append(d.Warnings, p)
-		}
+		d.Warnings = append(d.Warnings, problems...)
 		for _, cluster := range union(before, after) {
 			if clusters[cluster] == nil {
 				clusters[cluster] = &ClusterDiff{Cluster: cluster.ClusterName(), Added: []map[string]any{}, Changed: []ObjectPatch{}, Removed: []ObjectRef{}}
