@@ -91,6 +91,10 @@ func TestAliases(t *testing.T) {
 func TestYAMLBody(t *testing.T) {
 	s := start(t)
 	s.must(201, "POST", clustersPath, "---\nmetadata:\n  name: edge-1\n  labels: {tier: edge}\nspec:\n  network: n1\n", "Content-Type: application/yaml; charset=utf-8")
+	s.must(201, "POST", clustersPath, "metadata: {name: edge-2, labels: {mesh: yes, power: on}, userData1: 2026-01-02}", "Content-Type: application/yaml")
+	texts := s.must(200, "GET", clustersPath+"/edge-2", "").decoded(t).(map[string]any)["metadata"].(map[string]any)
+	diff(t, "words and dates stay texts", parse(t, `{"labels":{"mesh":"yes","power":"on"},"userData1":"2026-01-02"}`),
+		map[string]any{"labels": texts["labels"], "userData1": texts["userData1"]})
 	r := s.must(400, "POST", clustersPath, "metadata:\n  name: a\n---\nmetadata:\n  name: b\n", "Content-Type: application/yaml")
 	diff(t, "two documents", parse(t, `{"type":"urn:meshwright:problem:malformed","title":"Bad Request","status":400,
 		"detail":"the body holds more than one YAML document: send one object a request, or a transaction"}`), r.problem(t))

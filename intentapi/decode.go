@@ -1,7 +1,6 @@
 package intentapi
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -14,8 +13,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	kubeyaml "k8s.io/apimachinery/pkg/util/yaml"
-	"sigs.k8s.io/yaml"
+	"go.yaml.in/yaml/v3"
 
 	"github.com/meshwright/meshwright/intent"
 )
@@ -72,29 +70,66 @@ func bodyIsYAML(contentType string) (bool, error) {
 
 // yamlToJSON rewrites one YAML document as JSON.
 func yamlToJSON(data []byte) ([]byte, error) {
-	documents := kubeyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(data)))
-	var one []byte
+	notYAML := func(err error) error {
+		return refuse(http.StatusBadRequest, "the body is not YAML: "+strings.TrimPrefix(err.Error(), "yaml: "))
+	}
+	documents := yaml.NewDecoder(bytes.NewReader(data))
+	var one *yaml.Node
 	for {
-		doc, err := documents.Read()
+		var doc yaml.Node
+		err := documents.Decode(&doc)
 		if err == io.EOF {
 			break
 		}
 		if err != nil {
-			return nil, refuse(http.StatusBadRequest, "the body is not YAML: "+err.Error())
+			return nil, notYAML(err)
 		}
-		if len(bytes.TrimSpace(doc)) == 0 {
+		if len(doc.Content) == 0 || doc.Content[0].ShortTag() == "!!null" {
 			continue
 		}
 		if one != nil {
 			return nil, refuse(http.StatusBadRequest, "the body holds more than one YAML document: send one object a request, or a transaction")
 		}
-		one = doc
+		one = doc.Content[0]
 	}
-	out, err := yaml.YAMLToJSONStrict(one)
-	if err != nil {
-		return nil, refuse(http.StatusBadRequest, "the body is not YAML: "+strings.TrimPrefix(err.Error(), "yaml: "))
+	if one == nil {
+		return nil, refuse(http.StatusBadRequest, "the body is empty")
+	}
+	if err := plainScalars(one, 0); err != nil {
+		return nil, notYAML(err)
+	}
+	var value any
+	if err := one.Decode(&value); err != nil {
+		return nil, notYAML(err)
+	}
+	out, err := json.Marshal(value)
+	if err != nil { // .inf and .nan
+		return nil, notYAML(err)
 	}
 	return out, nil
+}
+
+// plainScalars keeps to what JSON can say: every date is a text, and so is
+// every key. The library reads yes, no, on and off as texts by itself.
+func plainScalars(n *yaml.Node, depth int) error {
+	if depth > maxDepth {
+		return fmt.Errorf("line %d: nests more than %d levels", n.Line, maxDepth)
+	}
+	if n.ShortTag() == "!!timestamp" {
+		n.Tag = "!!str"
+	}
+	for i, c := range n.Content {
+		if n.Kind == yaml.MappingNode && i%2 == 0 && c.ShortTag() != "!!merge" {
+			if c.Kind != yaml.ScalarNode {
+				return fmt.Errorf("line %d: a key must be a text", c.Line)
+			}
+			c.Tag = "!!str"
+		}
+		if err := plainScalars(c, depth+1); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // decodeJSON reads one JSON value into maps, slices, strings, booleans, nil and
