@@ -86,31 +86,6 @@ func admitResource(r *Resource, unit *intent.Object, cluster intent.Path) error 
 	}
 }
 
-// unitsBetween lists the units that lie between two Sets, in path order.
-func unitsBetween(old, next *intent.Set, changes []intent.Change) []intent.Path {
-	a := affected(old, next, changes)
-	for cluster := range a.clusters {
-		for unit := range a.reaching(next, cluster) {
-			a.units[unit] = true
-		}
-	}
-	return slices.Sorted(maps.Keys(a.units))
-}
-
-// reaching finds the units that concern a cluster in a Set that no views were
-// built from: through the groups that place something there.
-func (a *affectedBy) reaching(set *intent.Set, cluster intent.Path) map[intent.Path]bool {
-	found := affectedBy{units: map[intent.Path]bool{}}
-	for o := range set.ChoosersOf(cluster) {
-		if o.Kind() == intent.KindIstioResource {
-			found.units[o.Path] = true
-		} else {
-			found.group(set, set, o.Path)
-		}
-	}
-	return found.units
-}
-
 // Preview works out what a change does to each cluster.
 func Preview(old, next *intent.Set, changes []intent.Change) (*Diff, error) {
 	d := &Diff{Revision: old.Revision(), Clusters: []ClusterDiff{}, Warnings: []string{}}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"reflect"
 	"slices"
 	"time"
 
@@ -305,76 +304,4 @@ func (b *build) view(cluster intent.Path, old *View, changes map[TypeID][]replac
 		}
 	}
 	return next
-}
-
-// affectedBy is what some changes concern.
-type affectedBy struct {
-	units    map[intent.Path]bool
-	clusters map[intent.Path]bool // whose records changed: all their units are concerned
-	touched  map[intent.Path]bool // that came, went or changed
-}
-
-// affected finds what lies between two Sets. Placements can change without
-// their group: by the labels of a cluster, or through another group's apps.
-func affected(old, next *intent.Set, changes []intent.Change) affectedBy {
-	a := affectedBy{units: map[intent.Path]bool{}, clusters: map[intent.Path]bool{}, touched: map[intent.Path]bool{}}
-	for _, c := range changes {
-		switch c.Path.Kind() {
-		case intent.KindCluster:
-			a.cluster(old, next, c)
-		case intent.KindGroup:
-			if c.Old == nil || c.New == nil || !reflect.DeepEqual(c.Old.Spec, c.New.Spec) {
-				a.group(old, next, c.Path)
-			}
-		case intent.KindIstioResource:
-			a.units[c.Path] = true
-		default:
-			if in := c.Path.Inbound(); in != "" {
-				a.units[in] = true
-			}
-		}
-	}
-	return a
-}
-
-func (a *affectedBy) cluster(old, next *intent.Set, c intent.Change) {
-	a.touched[c.Path] = true
-	var labels []map[string]string
-	for _, o := range []*intent.Object{c.Old, c.New} {
-		if o != nil {
-			labels = append(labels, o.Metadata.Labels)
-		}
-	}
-	if c.Old != nil && c.New != nil {
-		if !reflect.DeepEqual(c.Old.Spec, c.New.Spec) || !reflect.DeepEqual(c.Old.LastGateways, c.New.LastGateways) {
-			a.clusters[c.Path] = true
-		}
-		if maps.Equal(c.Old.Metadata.Labels, c.New.Metadata.Labels) {
-			return
-		}
-	}
-	for _, set := range []*intent.Set{old, next} {
-		for o := range set.SelectedBy(labels...) {
-			if o.Kind() == intent.KindIstioResource {
-				a.units[o.Path] = true
-			} else {
-				a.group(old, next, o.Path)
-			}
-		}
-	}
-}
-
-// group marks every unit that a group's namespace or placements decide: its
-// own, and those of other groups that its apps call.
-func (a *affectedBy) group(old, next *intent.Set, group intent.Path) {
-	for _, set := range []*intent.Set{old, next} {
-		for _, kind := range unitKinds {
-			for o := range set.List(kind, group) {
-				a.units[o.Path] = true
-			}
-		}
-		for client := range set.Guests(group) {
-			a.units[client.Inbound()] = true
-		}
-	}
 }
