@@ -20,12 +20,12 @@ import (
 type Hub struct {
 	Dir string // data
 
-	rest, xds, raft string
-	wrap            []string // a command that runs the node, such as strace
-	flags           []string
-	cmd             *exec.Cmd
-	exited          chan struct{}
-	log             logFile
+	rest, xds, tls, raft string
+	wrap                 []string // a command that runs the node, such as strace
+	flags                []string
+	cmd                  *exec.Cmd
+	exited               chan struct{}
+	log                  logFile
 }
 
 // Binary is the meshwright binary: $MESHWRIGHT_BINARY, or bin/meshwright of
@@ -51,7 +51,7 @@ func Binary(t testing.TB) string {
 // the test ends.
 func Start(t testing.TB, flags ...string) *Hub {
 	t.Helper()
-	h := &Hub{Dir: t.TempDir(), rest: freeAddr(t), xds: freeAddr(t), raft: freeAddr(t), flags: flags}
+	h := &Hub{Dir: t.TempDir(), rest: freeAddr(t), xds: freeAddr(t), tls: freeAddr(t), raft: freeAddr(t), flags: flags}
 	t.Cleanup(func() {
 		h.Kill()
 		if t.Failed() {
@@ -86,7 +86,7 @@ func (h *Hub) Launch(t testing.TB) {
 		xds = append(xds, fmt.Sprintf("127.0.0.%d:%s", n, port))
 	}
 	args := append(append([]string{}, h.wrap...), Binary(t), "server", "--data-dir", h.Dir, "--rest-addr", h.rest,
-		"--xds-addr", strings.Join(xds, ","), "--raft-addr", h.raft)
+		"--xds-addr", strings.Join(xds, ","), "--xds-tls-addr", h.tls, "--raft-addr", h.raft)
 	args = append(args, h.flags...)
 	h.cmd = exec.Command(args[0], args[1:]...)
 	h.cmd.Stdout, h.cmd.Stderr = &h.log, &h.log
@@ -142,6 +142,9 @@ func (h *Hub) XDSAddr(n int) string {
 	_, port, _ := net.SplitHostPort(h.xds) // it was split before
 	return fmt.Sprintf("127.0.0.%d:%s", n, port)
 }
+
+// TLSAddr is where xDS is served over TLS, when a flag gives a certificate.
+func (h *Hub) TLSAddr() string { return h.tls }
 
 // Kill ends the node with SIGKILL and waits until it is gone.
 func (h *Hub) Kill() { h.end(syscall.SIGKILL) }
