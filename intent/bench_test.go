@@ -148,7 +148,7 @@ func BenchmarkFromRecords(b *testing.B) {
 			var set *Set
 			before := heap()
 			for b.Loop() {
-				set = nil
+				set = nil // so that one Set is held at a time
 				var err error
 				if set, err = FromRecords(yield); err != nil {
 					b.Fatal(err)

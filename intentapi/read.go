@@ -39,7 +39,7 @@ func list(r *request) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if parent := parentOf(r.route.kind, collection); parent != "" && r.set.Get(parent) == nil {
+	if parent := parentOf(collection); parent != "" && r.set.Get(parent) == nil {
 		return nil, noSuchObject(parent)
 	}
 	page, err := r.page(collection)
@@ -64,7 +64,7 @@ func list(r *request) (*answer, error) {
 }
 
 // parentOf is the object that a collection stands under, or "".
-func parentOf(k intent.Kind, collection intent.Path) intent.Path {
+func parentOf(collection intent.Path) intent.Path {
 	return (collection + intent.Path("/"+placeholder)).Parent()
 }
 

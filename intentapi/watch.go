@@ -89,15 +89,13 @@ func (r *request) watchFrom() (intent.Revision, error) {
 // it lacks is forgotten; it learns that by 410 when it comes back.
 func (r *request) stream(w http.ResponseWriter, from intent.Revision) error {
 	control := http.NewResponseController(w)
-	send := func(text []byte) error {
+	send := func(text []byte) (reached bool) { // false: the client has gone
 		_ = control.SetWriteDeadline(time.Now().Add(r.WriteLimit)) // not every writer has one
-		if _, err := w.Write(text); err != nil {
-			return nil // the client has gone
-		}
-		return control.Flush()
+		_, err := w.Write(text)
+		return err == nil && control.Flush() == nil
 	}
-	if err := send([]byte(": watching from revision " + from.String() + "\n\n")); err != nil {
-		return err
+	if !send([]byte(": watching from revision " + from.String() + "\n\n")) {
+		return nil
 	}
 	alive := time.NewTicker(r.KeepAlive)
 	defer alive.Stop()
@@ -112,16 +110,16 @@ func (r *request) stream(w http.ResponseWriter, from intent.Revision) error {
 			if err != nil {
 				return err
 			}
-			if err := send(text); err != nil || r.ctx.Err() != nil {
-				return err
+			if !send(text) || r.ctx.Err() != nil {
+				return nil
 			}
 			from = t.Revision
 		}
 		select {
 		case <-changed:
 		case <-alive.C:
-			if err := send([]byte(": alive\n\n")); err != nil {
-				return err
+			if !send([]byte(": alive\n\n")) {
+				return nil
 			}
 		case <-r.ctx.Done():
 			return nil

@@ -107,7 +107,7 @@ func (v *Views) Ready() bool { return v.ready.Load() }
 func (v *Views) Run(ctx context.Context) error {
 	if err := v.config.Source.WaitReady(ctx); err != nil {
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // told to stop while it waited
 		}
 		return fmt.Errorf("wait for the store: %w", err)
 	}

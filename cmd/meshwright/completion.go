@@ -19,7 +19,7 @@ func completePath(conn *connection) cobra.CompletionFunc {
 			typed = "/v2/"
 		}
 		base := typed[:strings.LastIndexByte(typed, '/')] // without the segment that is being typed
-		if _, isCollection := kindAt(base + "/x"); isCollection {
+		if isCollection := namesObject(base + "/x"); isCollection {
 			return namesIn(cmd.Context(), conn, base), cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
 		}
 		return literalsBelow(base), cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace

@@ -27,8 +27,8 @@ func (d *documents) addEMCO(at place, fields map[string]any) error {
 	if cluster, ok := strings.CutSuffix(anchor, "/kv-pairs"); ok {
 		return d.addKeyValues(at, cluster, metadata, fields["spec"])
 	}
-	_, isItem := kindAt(anchor)
-	_, isCollection := kindAt(anchor + "/x")
+	isItem := namesObject(anchor)
+	isCollection := namesObject(anchor + "/x")
 	if !isItem && !isCollection {
 		d.skip(at, anchor, metadata, "Meshwright has no such resource")
 		return nil

@@ -27,8 +27,8 @@ func newGet(conn *connection) *cobra.Command {
 		ValidArgsFunction: completePath(conn),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			path := restPath(args[0])
-			_, isItem := kindAt(path)
-			if _, isCollection := kindAt(path + "/x"); !isItem && !isCollection {
+			isItem := namesObject(path)
+			if isCollection := namesObject(path + "/x"); !isItem && !isCollection {
 				return usagef("%q is the path of no object and of no collection", args[0])
 			}
 			c, err := conn.open()

@@ -26,14 +26,14 @@ func objectPath(anchor string, metadata map[string]any) (intent.Path, error) {
 	if err != nil {
 		return "", err
 	}
-	if _, isItem := kindAt(anchor); isItem {
+	if isItem := namesObject(anchor); isItem {
 		path, _, err := intent.ParsePath(anchor)
 		if err == nil && name != "" && name != path.Name() {
 			err = fmt.Errorf("metadata.name %q is not the name in the anchor, %q", name, path.Name())
 		}
 		return path, err
 	}
-	if _, isCollection := kindAt(anchor + "/x"); !isCollection {
+	if isCollection := namesObject(anchor + "/x"); !isCollection {
 		return "", fmt.Errorf("anchor %q is the path of no object and of no collection", anchor)
 	}
 	if name == "" {
@@ -43,9 +43,9 @@ func objectPath(anchor string, metadata map[string]any) (intent.Path, error) {
 	return path, err
 }
 
-// kindAt reports which noun a path would name by its shape alone, whether or
-// not the names in it are legal.
-func kindAt(path string) (intent.Kind, bool) {
+// namesObject reports whether a path would name an object by its shape alone,
+// whether or not the names in it are legal.
+func namesObject(path string) bool {
 	segments := strings.Split(strings.Trim(path, "/"), "/")
 	for _, kind := range intent.Kinds {
 		template := strings.Split(strings.Trim(kind.Template(), "/"), "/")
@@ -60,10 +60,10 @@ func kindAt(path string) (intent.Kind, bool) {
 			}
 		}
 		if _, got, err := intent.ParsePath(strings.Join(parts, "/")); err == nil && got == kind {
-			return kind, true
+			return true
 		}
 	}
-	return "", false
+	return false
 }
 
 // clusterPath is the path of a cluster, given as provider/cluster or as a path.
