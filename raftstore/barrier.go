@@ -62,11 +62,14 @@ func (b *barriers) run(ctx context.Context, issue func() error) {
 // when it was called: a read of Set after it is linearizable. The error is
 // [intent.ErrUnavailable]; a barrier changes nothing, so it may always be repeated.
 func (s *Store) Barrier(ctx context.Context) error {
-	if err := s.Ready(); err != nil {
+	err := s.Ready()
+	if err == nil {
+		err = ctx.Err() // a context that has ended does not race the answer
+	}
+	if err != nil {
 		return fmt.Errorf("barrier: %w: %w", intent.ErrUnavailable, err)
 	}
 	r := s.barriers.join()
-	var err error
 	select {
 	case <-r.done:
 		err = r.err
