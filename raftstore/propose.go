@@ -13,7 +13,9 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-var tracer = otel.Tracer("github.com/meshwright/meshwright/raftstore")
+// tracerName is whose spans these are. The tracer is asked for at each use:
+// a tracer that is kept stays with the first provider of the process.
+const tracerName = "github.com/meshwright/meshwright/raftstore"
 
 // Propose puts a command into the log and returns what it did, once this node
 // has applied it: Set shows it from then on.
@@ -24,7 +26,7 @@ var tracer = otel.Tracer("github.com/meshwright/meshwright/raftstore")
 // A context that ends while the command waits to enter the log gives
 // intent.ErrUnavailable when it has a deadline, later on intent.ErrUnknownOutcome.
 func (s *Store) Propose(ctx context.Context, c intent.Command) (intent.Result, error) {
-	ctx, span := tracer.Start(ctx, "propose", trace.WithAttributes(
+	ctx, span := otel.Tracer(tracerName).Start(ctx, "propose", trace.WithAttributes(
 		attribute.String("meshwright.command.kind", string(c.Kind)),
 		attribute.String("meshwright.command.id", c.ID),
 		attribute.Int("meshwright.command.ops", len(c.Ops)),

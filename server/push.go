@@ -14,7 +14,9 @@ import (
 	"github.com/meshwright/meshwright/snapshot"
 )
 
-var tracer = otel.Tracer("github.com/meshwright/meshwright/server")
+// tracerName is whose spans these are. The tracer is asked for at each use:
+// a tracer that is kept stays with the first provider of the process.
+const tracerName = "github.com/meshwright/meshwright/server"
 
 // errDeleted ends the streams of a cluster that is no more. The edge keeps
 // what it has; it is never sent an emptied set.
@@ -145,7 +147,7 @@ type round struct {
 
 func (r *round) begin(ctx context.Context, s *stream) {
 	if r.span == nil {
-		_, r.span = tracer.Start(ctx, "push")
+		_, r.span = otel.Tracer(tracerName).Start(ctx, "push")
 		if r.span.IsRecording() {
 			r.span.SetAttributes(
 				attribute.String("meshwright.cluster", s.cluster.ClusterName()),

@@ -14,7 +14,9 @@ import (
 	"github.com/meshwright/meshwright/intent"
 )
 
-var tracer = otel.Tracer("github.com/meshwright/meshwright/snapshot")
+// tracerName is whose spans these are. The tracer is asked for at each use:
+// a tracer that is kept stays with the first provider of the process.
+const tracerName = "github.com/meshwright/meshwright/snapshot"
 
 // state is what the last build left: the Set it was built from, and what each
 // unit made for each cluster.
@@ -33,7 +35,7 @@ func (v *Views) build(ctx context.Context, set *intent.Set) {
 	}
 	started := time.Now()
 	scope, units, clusters := v.plan(set)
-	_, span := tracer.Start(ctx, "build")
+	_, span := otel.Tracer(tracerName).Start(ctx, "build")
 	defer span.End()
 	span.SetAttributes(attribute.String("scope", scope), attribute.Int("units", len(units)),
 		attribute.Int64("revision", int64(set.Revision())))
