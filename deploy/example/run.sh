@@ -14,7 +14,7 @@ trap 'kill "$node" 2>/dev/null || true; wait "$node" 2>/dev/null || true' EXIT
 trap 'exit 0' INT TERM
 
 tries=0
-until "$binary" status >/dev/null 2>&1; do
+until grep -q '"node started"' "$log" && "$binary" status >/dev/null 2>&1; do
   tries=$((tries + 1))
   if ! kill -0 "$node" 2>/dev/null || [ "$tries" -gt 150 ]; then
     echo "the node did not start; the end of its log, $log:" >&2
