@@ -46,6 +46,11 @@ func unalias(k intent.Kind, body any) (spelling, []intent.Violation) {
 			}
 		}
 	}
+	if k == intent.KindInbound {
+		unflag(spec["management"], "sidecarProxy", "yes", "no")
+		unflag(spec["istio"], "sidecar-proxy", "yes", "no")
+		unflag(spec["istio"], "mutualTLS", intent.TLSMutual, intent.TLSNone)
+	}
 	if k == intent.KindInbound || k == intent.KindOutbound {
 		numericPort(spec)
 		if ports, ok := spec["ports"].([]any); ok {
@@ -81,6 +86,18 @@ func numericPort(object map[string]any) {
 	}
 	n, _ := strconv.Atoi(text) // nothing but digits
 	object["port"] = json.Number(strconv.Itoa(n))
+}
+
+// unflag turns a member that is true or false into a text: a client that reads
+// YAML by its older rules makes a boolean of yes and no.
+func unflag(object any, name, yes, no string) {
+	members, _ := object.(map[string]any)
+	switch members[name] {
+	case true:
+		members[name] = yes
+	case false:
+		members[name] = no
+	}
 }
 
 // restore puts the client's own names into violations.

@@ -176,3 +176,18 @@ func TestKeyValues(t *testing.T) {
 	diff(t, "repeated", r.body, same.body)
 	s.must(412, "POST", edge1+"/kv-pairs", `{"istioIngressGatewayAddress":"192.0.2.12"}`, `If-Match: "1"`)
 }
+
+// A fold that is sent again must not undo what was written since.
+func TestKeyValuesOnce(t *testing.T) {
+	s := start(t)
+	s.must(201, "POST", clustersPath, `{"metadata":{"name":"edge-1"}}`)
+	pairs := func(address string) string { return `{"istioIngressGatewayAddress":"` + address + `"}` }
+	s.must(201, "POST", edge1+"/kv-pairs", pairs("192.0.2.11"), "Idempotency-Key: k1", `If-Match: "1"`)
+	moved := s.must(201, "POST", edge1+"/kv-pairs", pairs("192.0.2.12"), "Idempotency-Key: k2")
+	again := s.must(201, "POST", edge1+"/kv-pairs", pairs("192.0.2.11"), "Idempotency-Key: k1", `If-Match: "1"`)
+	diff(t, "sent again", moved.body, again.body)
+	s.must(409, "POST", edge1+"/kv-pairs", pairs("192.0.2.13"), "Idempotency-Key: k1")
+	s.must(409, "PUT", edge1, `{"metadata":{"name":"edge-1"}}`, "Idempotency-Key: k1")
+	s.must(400, "POST", edge1+"/kv-pairs", pairs("192.0.2.13"), "Idempotency-Key: a b")
+	diff(t, "cluster", moved.body, s.must(200, "GET", edge1, "").body)
+}

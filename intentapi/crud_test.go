@@ -76,6 +76,17 @@ func TestAliases(t *testing.T) {
 
 	s.must(200, "GET", strings.Replace(clientPath, "/shop/", "/sh%6Fp/", 1)+"/security/read", "")
 
+	// Who reads YAML by its older rules sends yes as true.
+	for _, c := range []struct{ member, want string }{
+		{`"istio":{"mutualTLS":true,"sidecar-proxy":true}`, `{"tlsType":"MUTUAL","sidecarProxy":"yes"}`},
+		{`"istio":{"mutualTLS":false}`, `{"tlsType":"NONE"}`},
+		{`"management":{"sidecarProxy":true}`, `{"sidecarProxy":"yes"}`},
+	} {
+		body := `{"metadata":{"name":"pay"},"spec":{"app":"basket","appLabel":"app=pay","serviceName":"pay","port":8081,"protocol":"GRPC",` + c.member + `}}`
+		spec := s.must(200, "PUT", inboundsPath+"/pay", body).decoded(t).(map[string]any)["spec"].(map[string]any)
+		diff(t, c.member, parse(t, c.want), spec["management"])
+	}
+
 	// A project may bear the name of an alias.
 	s.must(201, "POST", "/v2/projects/security/composite-apps/traffic-group-intent/v1/deployment-intent-groups", `{"metadata":{"name":"g"},"spec":{"namespace":"n"}}`)
 	s.must(200, "GET", "/v2/projects/security/composite-apps/traffic-group-intent/v1/deployment-intent-groups/g", "")

@@ -43,7 +43,8 @@ func intentStatus(r *request) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if r.set.Get(p) == nil {
+	object := r.set.Get(p)
+	if object == nil {
 		return nil, noSuchObject(p)
 	}
 	if err := r.waitForViews(r.set.Revision()); err != nil {
@@ -55,7 +56,9 @@ func intentStatus(r *request) (*answer, error) {
 			out.Clusters = append(out.Clusters, r.intentOn(p, view))
 		}
 	}
-	if len(out.Clusters) == 0 {
+	if client, ok := object.Spec.(*intent.ClientSpec); ok && len(r.set.ClientClusters(object)) == 0 {
+		out.Message = "its app " + client.App + " is placed on no registered cluster: nothing is generated where it would call from"
+	} else if len(out.Clusters) == 0 {
 		out.Message = "it concerns no cluster: no app that it names is placed on a registered cluster, or nothing stands below it yet"
 	}
 	return &answer{status: http.StatusOK, body: out}, nil

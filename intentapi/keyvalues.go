@@ -1,6 +1,8 @@
 package intentapi
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -31,8 +33,12 @@ func postKeyValues(r *request) (*answer, error) {
 		return nil, err
 	}
 	asked := readIfMatch(strings.Join(r.gin.Request.Header.Values("If-Match"), ","))
+	command, err := r.keyValuesCommand(p, pairs, asked)
+	if err != nil {
+		return nil, err
+	}
 	for try := 1; ; try++ {
-		result, preview, err := r.foldKeyValues(p, pairs, places, asked)
+		result, preview, err := r.foldKeyValues(command, p, pairs, places, asked)
 		var refusal *intent.Error
 		if errors.As(err, &refusal) && refusal.Kind == intent.Precondition && len(asked) == 0 && try < keyValueTries {
 			r.set = r.Store.Set()
@@ -49,15 +55,31 @@ func postKeyValues(r *request) (*answer, error) {
 	}
 }
 
+// keyValuesCommand is the command of a fold, still without its operation. What
+// that writes depends on the cluster as it is, so the digest is of what was
+// sent: sent again, it is the same request.
+func (r *request) keyValuesCommand(p intent.Path, pairs map[string]string, asked []string) (intent.Command, error) {
+	key, err := r.idempotencyKey()
+	if err != nil || key == "" {
+		return intent.Command{}, err
+	}
+	sent, err := encodeJSON([]any{"kv-pairs", p, pairs, asked})
+	sum := sha256.Sum256(sent)
+	return intent.Command{ID: key, Digest: base64.RawStdEncoding.EncodeToString(sum[:])}, err
+}
+
+// noVersion is no object's resourceVersion.
+const noVersion = "none"
+
 // foldKeyValues writes the cluster as it is with the pairs folded in.
-func (r *request) foldKeyValues(p intent.Path, pairs, places map[string]string, asked []string) (intent.Result, *snapshot.Diff, error) {
+func (r *request) foldKeyValues(command intent.Command, p intent.Path, pairs, places map[string]string, asked []string) (intent.Result, *snapshot.Diff, error) {
 	old := r.set.Get(p)
 	if old == nil {
 		return intent.Result{}, nil, noSuchObject(p)
 	}
 	version := old.Metadata.ResourceVersion
 	if len(asked) > 0 && !slices.Contains(asked, "*") && !slices.Contains(asked, version) {
-		return intent.Result{}, nil, intent.Errorf(intent.Precondition, "If-Match: the object is at resourceVersion %s: read it again and repeat the change", version)
+		version = noVersion // the store's to refuse, which knows whether the write is a repeated one
 	}
 	spec, err := old.Spec.(*intent.ClusterSpec).KeyValues(pairs)
 	if err != nil {
@@ -75,7 +97,8 @@ func (r *request) foldKeyValues(p intent.Path, pairs, places map[string]string, 
 	if err := next.Validate(); err != nil {
 		return intent.Result{}, nil, err
 	}
-	return r.commit("", []intent.Op{{Method: intent.Put, Path: p, Object: &next, IfMatch: []string{version}}})
+	command.Ops = []intent.Op{{Method: intent.Put, Path: p, Object: &next, IfMatch: []string{version}}}
+	return r.commit(command)
 }
 
 // decodeKeyValues reads EMCO's body, or a plain map. Places tells where in the

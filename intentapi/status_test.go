@@ -112,5 +112,8 @@ func TestIntentStatusTellsObjectsAndReasons(t *testing.T) {
 	if report["message"] == nil {
 		t.Error("no reason is told")
 	}
+	s.must(201, "POST", inboundPath+"/clients", `{"metadata":{"name":"lone"},"spec":{"app":"lone","appLabel":"a=b","namespaces":[],"cidrs":[]}}`)
+	report = s.must(200, "GET", inboundPath+"/clients/lone/status", "").decoded(t).(map[string]any)
+	diff(t, "client placed nowhere", "its app lone is placed on no registered cluster: nothing is generated where it would call from", report["message"])
 	s.must(404, "GET", inboundsPath+"/none/status", "")
 }

@@ -34,7 +34,7 @@ func transact(r *request) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	result, preview, err := r.commit(key, ops)
+	result, preview, err := r.commit(intent.Command{ID: key, Ops: ops})
 	if err != nil || preview != nil {
 		return previewed(preview), locateOperation(err, ops)
 	}

@@ -94,7 +94,7 @@ func (r *request) commitOne(op intent.Op) (intent.Result, *snapshot.Diff, error)
 	if err != nil {
 		return intent.Result{}, nil, err
 	}
-	result, preview, err := r.commit(key, []intent.Op{op})
+	result, preview, err := r.commit(intent.Command{ID: key, Ops: []intent.Op{op}})
 	return result, preview, locate(err, op.Path)
 }
 
@@ -118,17 +118,17 @@ func readIfNoneMatch(text string) (bool, error) {
 	return false, errors.New("a write takes * alone")
 }
 
-// commit proposes operations as one transaction, under an idempotency key
+// commit proposes a command's operations as one transaction, under its ID
 // unless that is empty; with dryRun=true it works out what they would do to
 // each cluster, and commits nothing.
-func (r *request) commit(key string, ops []intent.Op) (intent.Result, *snapshot.Diff, error) {
+func (r *request) commit(command intent.Command) (intent.Result, *snapshot.Diff, error) {
 	dryRun, err := r.flag("dryRun")
 	if err != nil {
 		return intent.Result{}, nil, err
 	}
-	command := intent.Command{Kind: intent.Transact, At: r.Now().UTC().Truncate(time.Millisecond), Ops: ops}
-	if !dryRun {
-		command.ID = key
+	command.Kind, command.At = intent.Transact, r.Now().UTC().Truncate(time.Millisecond)
+	if dryRun {
+		command.ID = ""
 	}
 	next, result, err := r.try(command)
 	if err != nil {

@@ -58,6 +58,7 @@ func TestExitCodes(t *testing.T) {
 		"version":             {[]string{"version"}, exitOK, ""},
 		"completion":          {[]string{"completion", "bash"}, exitOK, ""},
 		"no such command":     {[]string{"aply"}, exitUsage, `unknown command "aply"`},
+		"no such shell":       {[]string{"completion", "nosh"}, exitUsage, `unknown command "nosh"`},
 		"no such flag":        {[]string{"get", "--x"}, exitUsage, "unknown flag: --x"},
 		"no argument":         {[]string{"get"}, exitUsage, "accepts 1 arg(s)"},
 		"too many":            {[]string{"status", "a/b", "c/d"}, exitUsage, "accepts at most 1 arg(s)"},

@@ -50,8 +50,7 @@ func newRoot(env lookupEnv, understood func()) *cobra.Command {
 		SilenceErrors:    true,
 		PersistentPreRun: func(*cobra.Command, []string) { understood() },
 		Args:             cobra.NoArgs,
-		// Without a command there is nothing to do but to say what there is.
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE:             showHelp,
 	}
 	root.AddCommand(newServer(env), newVersion())
 	conn := newConnection(env)
@@ -60,5 +59,15 @@ func newRoot(env lookupEnv, understood func()) *cobra.Command {
 		cmd.Long += "\n\n" + exitHelp
 		root.AddCommand(cmd)
 	}
+	root.InitDefaultCompletionCmd()
+	for _, cmd := range root.Commands() {
+		if cmd.Name() == "completion" {
+			cmd.RunE = showHelp // without it, cobra takes any shell's name
+		}
+	}
 	return root
 }
+
+// showHelp runs a command that without a further one has nothing to do but to
+// say what there is.
+func showHelp(cmd *cobra.Command, _ []string) error { return cmd.Help() }
