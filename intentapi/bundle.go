@@ -135,6 +135,10 @@ func postBundle(r *request) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
+	if members, ok := body.(map[string]any); ok && members["spec"] == nil {
+		// Its defaults would take away the gateways that the cluster has.
+		return nil, malformed(intent.Violation{Field: "/spec", Message: "is missing"})
+	}
 	r.completeMetadata(p, body)
 	o, err := r.document.decodeObject(intent.KindCluster, p, false, body)
 	if err != nil {

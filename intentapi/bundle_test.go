@@ -158,9 +158,10 @@ func TestPostBundle(t *testing.T) {
 	diff(t, "labels", parse(t, `{"tier":"edge"}`), got["metadata"].(map[string]any)["labels"])
 	diff(t, "network", "n2", got["spec"].(map[string]any)["network"])
 	s.must(400, "POST", edge1+"/bundle", `{"metadata":null}`)
-	s.must(422, "POST", edge1+"/bundle", `{"metadata":{"name":"other"}}`)
-	s.must(406, "POST", edge1+"/bundle", `{}`, "Accept: image/png")
-	s.must(412, "POST", edge1+"/bundle", `{}`, `If-Match: "1"`)
+	s.must(422, "POST", edge1+"/bundle", `{"metadata":{"name":"other"},"spec":{}}`)
+	s.must(406, "POST", edge1+"/bundle", `{"spec":{}}`, "Accept: image/png")
+	s.must(412, "POST", edge1+"/bundle", `{"spec":{}}`, `If-Match: "1"`)
+	s.must(400, "POST", edge1+"/bundle", `{}`) // would take the cluster's gateways away
 }
 
 func TestKeyValues(t *testing.T) {
