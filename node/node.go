@@ -99,7 +99,6 @@ func (n *Node) start(ctx context.Context, c Config, log *slog.Logger) error {
 		return err
 	}
 	n.onStop(func(context.Context) error { return n.store.Close() })
-	n.onStop(func(context.Context) error { n.running.Wait(); return nil }) // before what they use goes
 
 	views := snapshot.DefaultConfig()
 	views.Source, views.Logger, views.Registerer = n.store, component(log, "snapshot"), registry
@@ -118,6 +117,8 @@ func (n *Node) start(ctx context.Context, c Config, log *slog.Logger) error {
 	if err := n.listenXDS(c, built, resolver, component(log, "server"), registry); err != nil {
 		return err
 	}
+	n.onStop(func(context.Context) error { n.xds.Close(); return nil })    // when it never ran
+	n.onStop(func(context.Context) error { n.running.Wait(); return nil }) // before what they use goes
 	if err := n.listenREST(c, built, component(log, "intentapi"), registry); err != nil {
 		return err
 	}
@@ -168,9 +169,6 @@ func (n *Node) listenREST(c Config, views *snapshot.Views, log *slog.Logger, reg
 	if err != nil {
 		return err
 	}
-	if n.rest, err = net.Listen("tcp", c.RESTAddr); err != nil {
-		return fmt.Errorf("listen for REST: %w", err)
-	}
 	requests, endRequests := context.WithCancel(context.Background())
 	n.onStop(func(context.Context) error { endRequests(); return nil })
 	srv := &http.Server{
@@ -188,6 +186,9 @@ func (n *Node) listenREST(c Config, views *snapshot.Views, log *slog.Logger, reg
 			return err
 		}
 		serve = func() error { return srv.ServeTLS(n.rest, "", "") }
+	}
+	if n.rest, err = net.Listen("tcp", c.RESTAddr); err != nil { // last: from here on srv closes it
+		return fmt.Errorf("listen for REST: %w", err)
 	}
 	n.running.Go(func() {
 		if err := serve(); !errors.Is(err, http.ErrServerClosed) {

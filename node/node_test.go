@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -163,14 +164,36 @@ func TestMetricsOfEachStage(t *testing.T) {
 // TestStartFailsWhole holds that a node that can't start leaves nothing behind:
 // the next one can have its directory and ports.
 func TestStartFailsWhole(t *testing.T) {
-	n := start(t, testConfig(t))
-	c := testConfig(t)
-	c.RESTAddr = n.RESTAddr() // taken
-	if _, err := Start(t.Context(), c); err == nil || !strings.Contains(err.Error(), "REST") {
-		t.Fatalf("Start on a taken address: %v", err)
+	for name, test := range map[string]struct {
+		spoil func(*Config)
+		want  string
+	}{
+		"REST address taken":  {func(c *Config) { c.RESTAddr = c.XDSAddr }, "REST"},
+		"REST without a cert": {func(c *Config) { c.RESTCert, c.RESTKey = "nowhere", "nowhere" }, "certificate"},
+		"xDS without a cert":  {func(c *Config) { c.XDSCert, c.XDSKey = "nowhere", "nowhere" }, "certificate"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			good := testConfig(t)
+			good.RESTAddr, good.XDSAddr, good.RaftAddr = freeAddr(t), freeAddr(t), freeAddr(t)
+			spoilt := good
+			test.spoil(&spoilt)
+			if _, err := Start(t.Context(), spoilt); err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Fatalf("Start: %v", err)
+			}
+			start(t, good)
+		})
 	}
-	c.RESTAddr = "127.0.0.1:0"
-	start(t, c)
+}
+
+// freeAddr is an address that nobody listens on.
+func freeAddr(t *testing.T) string {
+	t.Helper()
+	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lis.Close()
+	return lis.Addr().String()
 }
 
 // TestConfigRefusals holds that each field that can't be used is named by its

@@ -2,7 +2,7 @@ package raftstore
 
 import "github.com/meshwright/meshwright/intent"
 
-// feed is the newest transactions, without a gap: an immutable value. Feeds
+// feed is the newest transactions, one for each revision: an immutable value. Feeds
 // that grow out of one another share their array, so that one append costs
 // what a slice's append does; a reader never looks beyond its own length.
 // Only one goroutine at a time may append, and only to the newest feed.

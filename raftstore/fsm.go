@@ -64,11 +64,11 @@ func (f *fsm) ApplyBatch(logs []*raft.Log) []any {
 			continue
 		}
 		next, answer := f.apply(set, l)
-		if next != set {
+		if next.Revision() != set.Revision() { // else nothing that anybody follows: a confirmation, a repeat
 			tx := intent.Transaction{Revision: answer.result.Revision, Changes: answer.result.Changes}
-			set, feed = next, feed.append(tx, f.maxTxs, f.maxFeedChanges)
+			feed = feed.append(tx, f.maxTxs, f.maxFeedChanges)
 		}
-		answers[i] = answer
+		set, answers[i] = next, answer
 	}
 	if set != now.set {
 		f.swap(set, feed)

@@ -3,10 +3,12 @@ package raftstore
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/hashicorp/raft"
@@ -199,5 +201,37 @@ func TestPersistGivesUpOnClose(t *testing.T) {
 	}
 	if err := snap.Persist(sink); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v, want that of the context", err)
+	}
+}
+
+// What leaves the revision, such as an edge's confirmation, is no transaction:
+// nobody is told twice of the ones before it.
+func TestFeedLacksWhatLeavesTheRevision(t *testing.T) {
+	f := newTestFSM(t, func(err error) { t.Error(err) })
+	f.Apply(entry(t, cluster("a")))
+	for i := range 3 {
+		f.Apply(entry(t, intent.Command{Kind: intent.Confirm, At: time.Now(), Confirmations: []intent.Confirmation{
+			{Cluster: clusterPath("a"), Type: "g/K", Version: fmt.Sprint("v", i), Revision: 1, At: time.Now().Add(time.Duration(i) * time.Second)},
+		}}))
+	}
+	again := cluster("a")
+	again.ID, again.Ops[0].Method = "0190c2f0-0000-7000-8000-000000000001", intent.Put
+	f.Apply(entry(t, again)) // changes nothing, but is remembered
+	f.Apply(entry(t, cluster("b")))
+	if got := len(f.state.Load().set.Confirmed(clusterPath("a"))); got != 1 {
+		t.Fatalf("%d confirmations, want 1", got)
+	}
+	for rev, want := range [][]intent.Revision{{1, 2}, {2}, nil} {
+		txs, ok := f.state.Load().feed.since(intent.Revision(rev))
+		var got []intent.Revision
+		for _, tx := range txs {
+			got = append(got, tx.Revision)
+		}
+		if diff := cmp.Diff(want, got); diff != "" || !ok {
+			t.Errorf("since(%d) is %t (-want +got):\n%s", rev, ok, diff)
+		}
+	}
+	if _, ok := f.state.Load().feed.since(3); ok {
+		t.Error("since reaches a revision that does not exist")
 	}
 }

@@ -54,11 +54,11 @@ func New(config Config) (*Server, error) {
 }
 
 // Listen binds the addresses and loads the certificate. Run does so unless it
-// was done before.
+// was done before; a caller that does not Run after it must Close.
 func (s *Server) Listen() (err error) {
 	defer func() {
 		if err != nil {
-			s.unbind()
+			s.Close()
 		}
 	}()
 	if s.config.servesTLS() {
@@ -81,8 +81,10 @@ func (s *Server) Listen() (err error) {
 	return nil
 }
 
-// unbind closes what Listen opened before it failed: that failure says it all.
-func (s *Server) unbind() {
+// Close closes what Listen bound, for a Server that is not going to Run. After
+// Run there is nothing left to close, and before, no connection to lose: an
+// error would tell nothing.
+func (s *Server) Close() {
 	if s.tls != nil {
 		_ = s.tls.Close()
 	}

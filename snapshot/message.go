@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"maps"
 	"slices"
 	"unsafe"
 	"weak"
@@ -159,7 +160,8 @@ func (t *TypeSet) encodeDelta(changed []*Object, removed []string, typeURL strin
 }
 
 // message returns the encoded message that some stream still holds, or makes
-// it.
+// it. Those that nobody holds are forgotten on the way: the keys are clients'
+// to choose, and a set may live for ever.
 func (t *TypeSet) message(key messageKey, encode func() []byte) []byte {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -167,6 +169,7 @@ func (t *TypeSet) message(key messageKey, encode func() []byte) []byte {
 		return b
 	}
 	b := encode()
+	maps.DeleteFunc(t.encoded, func(_ messageKey, old sharedBytes) bool { return old.value() == nil })
 	t.encoded[key] = share(b)
 	return b
 }

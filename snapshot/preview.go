@@ -86,32 +86,28 @@ func admitResource(r *Resource, unit *intent.Object, cluster intent.Path) error 
 	}
 }
 
-// Preview works out what a change does to each cluster.
+// Preview works out what a change does to each cluster. It looks at all units
+// that the change concerns together: an object may pass from one to another.
 func Preview(old, next *intent.Set, changes []intent.Change) (*Diff, error) {
 	d := &Diff{Revision: old.Revision(), Clusters: []ClusterDiff{}, Warnings: []string{}}
-	clusters := map[intent.Path]*ClusterDiff{}
+	before, after := manifests{}, manifests{}
 	for _, path := range unitsBetween(old, next, changes) {
-		before, _, err := manifests(old, path)
-		if err != nil {
+		if _, err := before.add(old, path); err != nil {
 			return nil, err
 		}
-		after, problems, err := manifests(next, path)
+		problems, err := after.add(next, path)
 		if err != nil {
 			return nil, err
 		}
 		d.Warnings = append(d.Warnings, problems...)
-		for _, cluster := range union(before, after) {
-			if clusters[cluster] == nil {
-				clusters[cluster] = &ClusterDiff{Cluster: cluster.ClusterName(), Added: []map[string]any{}, Changed: []ObjectPatch{}, Removed: []ObjectRef{}}
-			}
-			if err := clusters[cluster].compare(before[cluster], after[cluster]); err != nil {
-				return nil, err
-			}
-		}
 	}
-	for _, cluster := range slices.Sorted(maps.Keys(clusters)) {
-		if c := clusters[cluster]; len(c.Added)+len(c.Changed)+len(c.Removed) > 0 {
-			d.Clusters = append(d.Clusters, *c)
+	for _, cluster := range union(before, after) {
+		c := ClusterDiff{Cluster: cluster.ClusterName(), Added: []map[string]any{}, Changed: []ObjectPatch{}, Removed: []ObjectRef{}}
+		if err := c.compare(before[cluster], after[cluster]); err != nil {
+			return nil, err
+		}
+		if len(c.Added)+len(c.Changed)+len(c.Removed) > 0 {
+			d.Clusters = append(d.Clusters, c)
 		}
 	}
 	slices.Sort(d.Warnings)
@@ -119,29 +115,33 @@ func Preview(old, next *intent.Set, changes []intent.Change) (*Diff, error) {
 	return d, nil
 }
 
-// manifests generates one unit's objects for all its clusters, and says what
-// could not be made.
-func manifests(set *intent.Set, path intent.Path) (map[intent.Path]map[ObjectRef]*Object, []string, error) {
+// manifests are objects by cluster.
+type manifests map[intent.Path]map[ObjectRef]*Object
+
+// add generates one unit's objects for all its clusters, and says what could
+// not be made.
+func (m manifests) add(set *intent.Set, path intent.Path) (warnings []string, err error) {
 	unit := set.Get(path)
 	if unit == nil {
-		return nil, nil, nil
+		return nil, nil
 	}
-	out, warnings := map[intent.Path]map[ObjectRef]*Object{}, []string{}
 	for _, cluster := range unitClusters(set, unit) {
 		resources, problems := generate(set, unit, set.Get(cluster))
 		for _, p := range problems {
 			warnings = append(warnings, fmt.Sprintf("cluster %s: %s: %s", cluster.ClusterName(), p.Intent, p.Message))
 		}
-		out[cluster] = map[ObjectRef]*Object{}
+		if m[cluster] == nil {
+			m[cluster] = map[ObjectRef]*Object{}
+		}
 		for i := range resources {
 			o, err := newObject(&resources[i])
 			if err != nil {
-				return nil, nil, err
+				return nil, err
 			}
-			out[cluster][ObjectRef{o.Type.Kind, o.Namespace, o.Name}] = o
+			m[cluster][ObjectRef{o.Type.Kind, o.Namespace, o.Name}] = o
 		}
 	}
-	return out, warnings, nil
+	return warnings, nil
 }
 
 func union[V any](a, b map[intent.Path]V) []intent.Path {
@@ -150,7 +150,7 @@ func union[V any](a, b map[intent.Path]V) []intent.Path {
 	return slices.Compact(keys)
 }
 
-// compare adds what differs between two states of one unit on the cluster.
+// compare adds what differs between two states of the cluster.
 func (c *ClusterDiff) compare(before, after map[ObjectRef]*Object) error {
 	for _, ref := range sortedRefs(after) {
 		now, was := after[ref], before[ref]

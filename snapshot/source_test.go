@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -16,6 +17,7 @@ type memory struct {
 	mu      sync.Mutex
 	set     *intent.Set
 	log     []intent.Transaction
+	base    intent.Revision // what log follows on
 	changed chan struct{}
 	ready   chan struct{} // closed: the store may be read
 }
@@ -41,12 +43,22 @@ func (m *memory) Changed() <-chan struct{} {
 func (m *memory) Since(r intent.Revision) ([]intent.Transaction, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if r < m.base {
+		return nil, false
+	}
 	for i, t := range m.log {
 		if t.Revision > r {
 			return m.log[i:], true
 		}
 	}
 	return nil, true
+}
+
+// forget drops all transactions: who has not seen them must look at all.
+func (m *memory) forget() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.log, m.base = nil, m.set.Revision()
 }
 
 func (m *memory) WaitReady(ctx context.Context) error {
@@ -151,6 +163,22 @@ func service(t testing.TB, group, i int) []intent.Op {
 		putOp(t, in+"/clients/c", clientSpec()),
 		putOp(t, in+"/clients/c/access-points/ap", accessPointSpec("GET")),
 	}
+}
+
+func rawPath(group, i int) intent.Path {
+	return groupPath(group) + intent.Path(fmt.Sprint("/traffic-group-intents/tg/istio-resources/r", i))
+}
+
+// rawSpec is an Istio resource for clusters.
+func rawSpec(name string, clusters ...int) *intent.IstioResourceSpec {
+	spec := &intent.IstioResourceSpec{Resource: intent.RawResource{
+		APIVersion: "networking.istio.io/v1", Kind: "VirtualService", Metadata: intent.RawMetadata{Name: name},
+		Spec: json.RawMessage(`{"hosts":["h.example.com"],"http":[{"route":[{"destination":{"host":"h.example.com"}}]}]}`),
+	}}
+	for _, i := range clusters {
+		spec.Clusters.Clusters = append(spec.Clusters.Clusters, intent.ClusterRef{ClusterProvider: "edge", Cluster: fmt.Sprint("c", i)})
+	}
+	return spec
 }
 
 func newViews(m *memory) *Views {

@@ -148,10 +148,13 @@ func (b *build) unit(path intent.Path) {
 			record := b.set.Get(cluster)
 			variant := variantOf(unit, record)
 			made := variants[variant]
-			if made == nil || variant == "" {
-				made = b.generate(unit, record, before[cluster], shared)
-				variants[variant] = made
+			if made == nil {
+				var sound bool
+				made, sound = b.generate(unit, record, before[cluster], shared)
 				b.generated++
+				if sound && variant != "" {
+					variants[variant] = made
+				}
 			}
 			after[cluster] = made
 		}
@@ -172,8 +175,9 @@ func (b *build) unit(path intent.Path) {
 }
 
 // generate makes a unit's objects for one cluster. A generator that panics
-// costs its own unit the update, and says so; the last good objects stay.
-func (b *build) generate(unit, cluster *intent.Object, last *madeBy, shared map[[32]byte]*Object) (made *madeBy) {
+// costs its own unit the update, and says so; the last good objects stay. What
+// it leaves then is not sound: it is this cluster's alone.
+func (b *build) generate(unit, cluster *intent.Object, last *madeBy, shared map[[32]byte]*Object) (made *madeBy, sound bool) {
 	defer func() {
 		if r := recover(); r != nil {
 			b.log.Error("generator panicked", "intent", string(unit.Path), "cluster", cluster.Path.ClusterName(), "panic", fmt.Sprint(r))
@@ -181,6 +185,7 @@ func (b *build) generate(unit, cluster *intent.Object, last *madeBy, shared map[
 			if last != nil {
 				made.objects = last.objects
 			}
+			sound = false
 		}
 	}()
 	resources, problems := generate(b.set, unit, cluster)
@@ -197,7 +202,7 @@ func (b *build) generate(unit, cluster *intent.Object, last *madeBy, shared map[
 		shared[o.sum] = o
 		made.objects = append(made.objects, o)
 	}
-	return made
+	return made, true
 }
 
 // replace notes what a unit made for a cluster before and makes now.

@@ -120,8 +120,8 @@ func (s *sets) empty(t *Type) *TypeSet {
 	return s.intern(t, setSum{}, func() *TypeSet { return &TypeSet{objects: &btree.Map[string, *Object]{}} })
 }
 
-// after is the set that replacements make out of from. The names of the
-// replacements are distinct.
+// after is the set that replacements make out of from, in any order: a name
+// may pass from one maker's object, which goes, to another's, which comes.
 func (s *sets) after(from *TypeSet, replacements []replacement) *TypeSet {
 	sum := from.sum
 	for _, r := range replacements {
@@ -135,11 +135,18 @@ func (s *sets) after(from *TypeSet, replacements []replacement) *TypeSet {
 	return s.intern(from.Type, sum, func() *TypeSet {
 		next := &TypeSet{objects: from.objects.Copy(), step: step{from: from.version}}
 		for _, r := range replacements {
+			if r.new == nil {
+				next.objects.Delete(r.old.FullName())
+			}
+		}
+		for _, r := range replacements {
 			if r.new != nil {
 				next.objects.Set(r.new.FullName(), r.new)
 				next.step.changed = append(next.step.changed, r.new)
-			} else {
-				next.objects.Delete(r.old.FullName())
+			}
+		}
+		for _, r := range replacements {
+			if r.new == nil && next.Get(r.old.FullName()) == nil {
 				next.step.removed = append(next.step.removed, r.old.FullName())
 			}
 		}

@@ -269,3 +269,41 @@ func TestVersionIsOfContent(t *testing.T) {
 		t.Error("the time of creation changes the version")
 	}
 }
+
+// TestNamePassesOn holds that an object whose name passes from one maker to
+// another stays, whichever of the two is looked at first.
+func TestNamePassesOn(t *testing.T) {
+	s := newSets()
+	one, other := entry(t, "a", "one.global"), entry(t, "a", "other.global")
+	before := s.after(s.empty(Types[ServiceEntry]), added(one))
+	for _, replacements := range [][]replacement{
+		{{old: one}, {new: other}},
+		{{new: other}, {old: one}},
+	} {
+		s := newSets() // the next order must not meet this one's set
+		after := s.after(before, replacements)
+		if after.Get("shop/a") != other || after.Len() != 1 {
+			t.Errorf("%d objects, shop/a is %v", after.Len(), after.Get("shop/a"))
+		}
+		changed, removed := after.since(before)
+		if len(removed) > 0 || !slices.Equal(changed, []*Object{other}) {
+			t.Errorf("the step changes %d objects and removes %v", len(changed), removed)
+		}
+	}
+}
+
+// TestMessagesAreForgotten holds that what nobody sends any more leaves nothing
+// behind, in a set that lives for ever: clients choose type URLs and what they
+// come from.
+func TestMessagesAreForgotten(t *testing.T) {
+	set := newSets().empty(Types[ServiceEntry])
+	for i := range 1000 {
+		set.StateOfTheWorld(fmt.Sprintf("networking.istio.io/v%d/ServiceEntry", i))
+		if i%100 == 99 {
+			runtime.GC()
+		}
+	}
+	if got := len(set.encoded); got > 200 {
+		t.Errorf("%d messages are remembered", got)
+	}
+}

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"pgregory.net/rapid"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/meshwright/meshwright/intent"
 )
@@ -199,92 +199,61 @@ func TestStatusOfIntents(t *testing.T) {
 	}
 }
 
-// TestIncrementalIsFull holds, for random writes, that views kept current step
-// by step are those that a fresh start builds, and that Admit never panics.
-func TestIncrementalIsFull(t *testing.T) {
-	rapid.Check(t, func(rt *rapid.T) {
-		m := fleet(t, 4)
+// TestNamePassesBetweenIntents holds that an object stays when one intent gives
+// it in place of another, and that a preview shows what the cluster will see.
+func TestNamePassesBetweenIntents(t *testing.T) {
+	for _, path := range [][2]intent.Path{{rawPath(0, 0), rawPath(0, 1)}, {rawPath(0, 1), rawPath(0, 0)}} {
+		m := fleet(t, 2)
+		m.mustApply(t, putOp(t, path[0], rawSpec("x", 0)))
 		v := newViews(m)
 		v.build(t.Context(), m.Set())
-		for range rapid.IntRange(1, 15).Draw(rt, "writes") {
-			ops := []intent.Op{randomOp(t, rt)}
-			old := m.Set()
-			if m.apply(ops...) != nil {
-				continue
-			}
-			transactions, _ := m.Since(old.Revision())
-			if err := Admit(old, m.Set(), changesOf(transactions)); err != nil {
-				rt.Fatalf("%v: %v", ops[0].Path, err)
-			}
-			if rapid.Bool().Draw(rt, "build") {
-				v.build(t.Context(), m.Set())
-			}
-		}
+		old := m.Set()
+		m.mustApply(t, removeOp(path[0]), putOp(t, path[1], rawSpec("x", 0)))
 		v.build(t.Context(), m.Set())
-		fresh := newViews(m)
-		fresh.build(t.Context(), m.Set())
-		for i := range 5 {
-			got, want := v.View(clusterPath(i)), fresh.View(clusterPath(i))
-			if (got == nil) != (want == nil) {
-				rt.Fatalf("cluster %d: view exists: %v, want %v", i, got != nil, want != nil)
-			}
-			if got == nil {
-				continue
-			}
-			if diff := cmp.Diff(listing(want), listing(got)); diff != "" {
-				rt.Fatalf("cluster %d (-fresh +kept current):\n%s", i, diff)
-			}
-			if diff := cmp.Diff(want.Problems(""), got.Problems("")); diff != "" {
-				rt.Fatalf("cluster %d problems (-fresh +kept current):\n%s", i, diff)
-			}
+		if o := v.View(clusterPath(0)).Type(VirtualService).Get("shop/x"); o == nil || o.Origins[0] != path[1] {
+			t.Errorf("from %s to %s: the object is %v", path[0].Name(), path[1].Name(), o)
 		}
-	})
+
+		transactions, _ := m.Since(old.Revision())
+		diff, err := Preview(old, m.Set(), changesOf(transactions))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(diff.Clusters) != 1 || len(diff.Clusters[0].Changed) != 1 || len(diff.Clusters[0].Added)+len(diff.Clusters[0].Removed) > 0 {
+			t.Errorf("preview: %+v, want one change", diff.Clusters)
+		}
+	}
 }
 
-func listing(v *View) []string {
-	var out []string
-	for o := range v.Objects() {
-		out = append(out, o.Type.Kind+" "+o.FullName()+" "+o.Version)
-	}
-	for id := range typeCount {
-		out = append(out, Types[id].Kind+" "+v.Type(id).Version())
-	}
-	return out
-}
+// TestPanicKeepsTheLastGoodObjects holds that a generator that panics takes no
+// object from a cluster, though another cluster, which comes first and has
+// none yet, would get the same ones.
+func TestPanicKeepsTheLastGoodObjects(t *testing.T) {
+	m := fleet(t, 2)
+	m.mustApply(t, putOp(t, rawPath(0, 0), rawSpec("x", 1)))
+	v := newViews(m)
+	v.build(t.Context(), m.Set())
 
-func randomOp(t *testing.T, rt *rapid.T) intent.Op {
-	i := rapid.IntRange(0, 4).Draw(rt, "cluster")
-	n := rapid.IntRange(0, 2).Draw(rt, "number")
-	in := inboundPath(n%2, n)
-	switch rapid.IntRange(0, 10).Draw(rt, "op") {
-	case 0:
-		spec := clusterSpec(i)
-		if rapid.Bool().Draw(rt, "address") {
-			spec.Gateways[0].Addresses = nil
+	sound := Types[VirtualService].NewSpec
+	Types[VirtualService].NewSpec = func() proto.Message { panic("a defect") }
+	m.mustApply(t, putOp(t, rawPath(0, 0), rawSpec("x", 0, 1)))
+	v.build(t.Context(), m.Set())
+	Types[VirtualService].NewSpec = sound
+	for i, want := range []int{0, 1} {
+		view := v.View(clusterPath(i))
+		if got := len(view.By(rawPath(0, 0))); got != want || view.Type(VirtualService).Get("shop/x") == nil != (want == 0) {
+			t.Errorf("cluster %d has %d objects, want %d", i, got, want)
 		}
-		return putOp(t, clusterPath(i), spec, "index", fmt.Sprint(rapid.IntRange(0, 2).Draw(rt, "label")))
-	case 1:
-		return removeOp(clusterPath(i))
-	case 2:
-		return putOp(t, groupPath(n%2), groupSpec(rapid.SampledFrom([]string{"shop", "bank"}).Draw(rt, "namespace"), i, rapid.IntRange(0, 3).Draw(rt, "client")))
-	case 3:
-		spec := groupSpec("shop", 0, 1)
-		spec.Placements[0] = intent.Placement{App: "server", Selector: &intent.Selector{MatchLabels: map[string]string{"index": fmt.Sprint(n)}}}
-		return putOp(t, groupPath(n%2), spec)
-	case 4:
-		return putOp(t, groupPath(n%2)+"/traffic-group-intents/tg", &intent.TrafficGroupSpec{})
-	case 5, 6:
-		return putOp(t, in, inboundSpec(n))
-	case 7:
-		spec := clientSpec()
-		if rapid.Bool().Draw(rt, "guest") {
-			spec.Group = &intent.GroupRef{Project: "p", CompositeApp: "ca", Version: "v1", Group: fmt.Sprint("g", 1-n%2)}
+		if len(view.Problems(rawPath(0, 0))) != 1 {
+			t.Errorf("cluster %d: the problem is not reported", i)
 		}
-		return putOp(t, in+"/clients/c", spec)
-	case 8:
-		return putOp(t, in+"/clients/c/access-points/ap", accessPointSpec(rapid.SampledFrom([]string{"GET", "POST"}).Draw(rt, "method")))
-	case 9:
-		return removeOp(in)
 	}
-	return removeOp(groupPath(n % 2))
+
+	m.mustApply(t, putOp(t, rawPath(0, 0), rawSpec("y", 0, 1)))
+	v.build(t.Context(), m.Set())
+	for i := range 2 {
+		if view := v.View(clusterPath(i)); view.Type(VirtualService).Get("shop/y") == nil || len(view.Problems("")) != 0 {
+			t.Errorf("cluster %d did not recover", i)
+		}
+	}
 }
