@@ -157,6 +157,19 @@ func (s *Set) Namespace(p Path) string {
 	return ""
 }
 
+// Namesakes yields the other inbounds whose service has the same Kubernetes
+// name, namespace included, in path order.
+func (s *Set) Namesakes(inbound *Object) iter.Seq[*Object] {
+	service := s.Namespace(inbound.Path) + "/" + inbound.Spec.(*InboundSpec).ServiceName
+	return func(yield func(*Object) bool) {
+		for p := range s.lookup(byService, service) {
+			if p != inbound.Path && !yield(s.Get(p)) {
+				return
+			}
+		}
+	}
+}
+
 // VIP is the address pair of a global host; the zero VIP when it has none.
 func (s *Set) VIP(host string) VIP {
 	vip, _ := s.vips.Get(host)

@@ -35,7 +35,24 @@ func affected(old, next *intent.Set, changes []intent.Change) affectedBy {
 			}
 		}
 	}
+	a.namesakes(old, next)
 	return a
+}
+
+// namesakes adds the inbounds whose services bear the name of one that is
+// concerned: which of them the name leads to depends on all of them.
+func (a *affectedBy) namesakes(sets ...*intent.Set) {
+	for _, unit := range slices.Collect(maps.Keys(a.units)) {
+		for _, set := range sets {
+			o := set.Get(unit)
+			if o == nil || o.Kind() != intent.KindInbound {
+				continue
+			}
+			for other := range set.Namesakes(o) {
+				a.units[other.Path] = true
+			}
+		}
+	}
 }
 
 func (a *affectedBy) cluster(old, next *intent.Set, c intent.Change) {

@@ -126,7 +126,7 @@ func randomOp(t *testing.T, rt *rapid.T, set *intent.Set) []intent.Op {
 	case 4, 5:
 		return []intent.Op{randomGroup(t, rt, group)}
 	case 6:
-		return []intent.Op{putOp(t, group+"/traffic-group-intents/tg", &intent.TrafficGroupSpec{}), putOp(t, in, inboundSpec(n))}
+		return []intent.Op{putOp(t, group+"/traffic-group-intents/tg", &intent.TrafficGroupSpec{}), putOp(t, in, randomInbound(rt, in, n))}
 	case 7:
 		return append(remove(in), putOp(t, in, inboundSpec(n)))
 	case 8:
@@ -204,4 +204,14 @@ func randomRaw(t *testing.T, rt *rapid.T, path intent.Path) intent.Op {
 		spec.Clusters.Clusters = []intent.ClusterRef{{ClusterProvider: "edge", Cluster: fmt.Sprint("c", i)}}
 	}
 	return putOp(t, path, spec)
+}
+
+// randomInbound has its own name, or shares its service's name with others.
+func randomInbound(rt *rapid.T, in intent.Path, n int) *intent.InboundSpec {
+	if !rapid.Bool().Draw(rt, "namesake") {
+		return inboundSpec(n)
+	}
+	spec := inboundSpec(0)
+	spec.GlobalName = in.Name() + "." + in.Group().Name() + ".example"
+	return spec
 }

@@ -24,9 +24,10 @@ type plan struct {
 	serves    bool     // the service runs on this cluster
 	exposed   bool     // and clients on other clusters reach it here
 	gateway   *intent.Gateway
-	callers   []caller // on this cluster, in namespace order
-	sites     []site   // that callers on this cluster reach, local first, then in path order
-	accounts  []string // SPIFFE identities of the service, if known
+	callers   []caller    // on this cluster, in namespace order
+	sites     []site      // that callers on this cluster reach, local first, then in path order
+	accounts  []string    // SPIFFE identities of the service, if known
+	namesake  intent.Path // another inbound here whose service has the same Kubernetes name
 }
 
 // client is a declared client of the inbound.
@@ -87,6 +88,7 @@ func newPlan(set *intent.Set, inbound, cluster *intent.Object, out *output) *pla
 	}
 	if len(p.callers) > 0 {
 		p.reach(servers, out)
+		p.findNamesake(out)
 	}
 	return p
 }
@@ -198,6 +200,22 @@ func (p *plan) reach(servers []intent.Path, out *output) {
 	beside := func(c caller) bool { return p.exposed && p.gateway != nil && c.namespace == p.gateway.Namespace }
 	if len(p.sites) > 1 && slices.ContainsFunc(p.callers, beside) {
 		out.problem(p.inbound.Path, "clients in namespace %s stand beside the east-west gateway and reach local instances only: move them to a namespace of their own", p.gateway.Namespace)
+	}
+}
+
+// findNamesake looks for another inbound that has to do with this cluster and
+// whose service has the same Kubernetes name. That name is then not ours alone
+// to lead anywhere.
+func (p *plan) findNamesake(out *output) {
+	if p.oldName() == "" {
+		return
+	}
+	for other := range p.set.Namesakes(p.inbound) {
+		if slices.Contains(unitClusters(p.set, other), p.cluster.Path) {
+			out.problem(p.inbound.Path, "clients on this cluster reach it as %s only: %s stands for a service %s/%s here too", p.host, other.Path, p.namespace, p.spec.ServiceName)
+			p.namesake = other.Path
+			return
+		}
 	}
 }
 

@@ -168,7 +168,7 @@ func lcm(a, b int) int {
 // oldName is the Kubernetes name by which clients of this cluster called the
 // service when it ran here, or "" when it still does.
 func (p *plan) oldName() string {
-	if p.serves || p.ownName() {
+	if p.serves || p.ownName() || p.namesake != "" {
 		return ""
 	}
 	return p.serviceHost()
