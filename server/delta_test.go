@@ -2,14 +2,10 @@ package server
 
 import (
 	"testing"
-	"time"
 
 	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	rpcstatus "google.golang.org/genproto/googleapis/rpc/status"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 	mcp "istio.io/api/mcp/v1alpha1"
 
 	"github.com/meshwright/meshwright/snapshot"
@@ -17,11 +13,9 @@ import (
 
 // relay is the delta client.
 type relay struct {
-	t      *testing.T
-	h      *hub
-	stream grpc.BidiStreamingClient[discovery.DeltaDiscoveryRequest, discovery.DeltaDiscoveryResponse]
-	got    chan *discovery.DeltaDiscoveryResponse
-	err    error // read it when got is closed
+	*edge[discovery.DeltaDiscoveryRequest, discovery.DeltaDiscoveryResponse]
+	t *testing.T
+	h *hub
 }
 
 func (h *hub) open(t *testing.T, authority string) *relay {
@@ -30,26 +24,7 @@ func (h *hub) open(t *testing.T, authority string) *relay {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &relay{t: t, h: h, stream: stream, got: make(chan *discovery.DeltaDiscoveryResponse, 100)}
-	go func() {
-		defer close(c.got)
-		for {
-			r, err := stream.Recv()
-			if err != nil {
-				c.err = err
-				return
-			}
-			c.got <- r
-		}
-	}()
-	return c
-}
-
-func (c *relay) send(r *discovery.DeltaDiscoveryRequest) {
-	c.t.Helper()
-	if err := c.stream.Send(r); err != nil {
-		c.t.Fatal(err)
-	}
+	return &relay{edge: newEdge(t, stream), t: t, h: h}
 }
 
 func (c *relay) ask(typeURL string, have map[string]string) {
@@ -69,35 +44,6 @@ func (c *relay) nack(r *discovery.DeltaDiscoveryResponse) {
 	c.send(&discovery.DeltaDiscoveryRequest{
 		TypeUrl: r.TypeUrl, ResponseNonce: r.Nonce, ErrorDetail: &rpcstatus.Status{Code: 3, Message: "no"},
 	})
-}
-
-func (c *relay) next() *discovery.DeltaDiscoveryResponse {
-	c.t.Helper()
-	select {
-	case r, ok := <-c.got:
-		if !ok {
-			c.t.Fatalf("the stream ended: %v", c.err)
-		}
-		return r
-	case <-time.After(patience):
-		c.t.Fatal("no response")
-	}
-	return nil
-}
-
-func (c *relay) end() codes.Code {
-	c.t.Helper()
-	timeout := time.After(patience)
-	for {
-		select {
-		case _, ok := <-c.got:
-			if !ok {
-				return status.Code(c.err)
-			}
-		case <-timeout:
-			c.t.Fatal("the stream does not end")
-		}
-	}
 }
 
 // expect takes the next response, which must lead to what cluster a is to have

@@ -23,10 +23,7 @@ import (
 
 // istiod is the state-of-the-world client, as a stock istiod speaks.
 type istiod struct {
-	t      testing.TB
-	stream grpc.BidiStreamingClient[discovery.DiscoveryRequest, discovery.DiscoveryResponse]
-	got    chan *discovery.DiscoveryResponse
-	err    error // read it when got is closed
+	*edge[discovery.DiscoveryRequest, discovery.DiscoveryResponse]
 }
 
 // connect opens a stream as the cluster's istiod.
@@ -41,26 +38,7 @@ func openStream(t testing.TB, client discovery.AggregatedDiscoveryServiceClient)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &istiod{t: t, stream: stream, got: make(chan *discovery.DiscoveryResponse, 1000)}
-	go func() {
-		defer close(c.got)
-		for {
-			r, err := stream.Recv()
-			if err != nil {
-				c.err = err
-				return
-			}
-			c.got <- r
-		}
-	}()
-	return c
-}
-
-func (c *istiod) send(r *discovery.DiscoveryRequest) {
-	c.t.Helper()
-	if err := c.stream.Send(r); err != nil {
-		c.t.Fatal(err)
-	}
+	return &istiod{newEdge(t, stream)}
 }
 
 // ask subscribes as istiod does: with a junk nonce, and who it is.
@@ -80,36 +58,6 @@ func (c *istiod) ask(typeURLs ...string) {
 func (c *istiod) ack(r *discovery.DiscoveryResponse) {
 	c.t.Helper()
 	c.send(&discovery.DiscoveryRequest{TypeUrl: r.TypeUrl, VersionInfo: r.VersionInfo, ResponseNonce: r.Nonce})
-}
-
-func (c *istiod) next() *discovery.DiscoveryResponse {
-	c.t.Helper()
-	select {
-	case r, ok := <-c.got:
-		if !ok {
-			c.t.Fatalf("the stream ended: %v", c.err)
-		}
-		return r
-	case <-time.After(patience):
-		c.t.Fatal("no response")
-	}
-	return nil
-}
-
-// end waits for the end of the stream and returns its status.
-func (c *istiod) end() codes.Code {
-	c.t.Helper()
-	timeout := time.After(patience)
-	for {
-		select {
-		case _, ok := <-c.got:
-			if !ok {
-				return status.Code(c.err)
-			}
-		case <-timeout:
-			c.t.Fatal("the stream does not end")
-		}
-	}
 }
 
 // names are the objects of a response, by namespace/name.
