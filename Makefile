@@ -48,8 +48,9 @@ fuzz: ## run each fuzz target for FUZZTIME (10s)
 	done
 
 .PHONY: bench
-bench: ## run the benchmarks; read them with benchstat
+bench: build istiod ## run the benchmarks, those with a real istiod too; read them with benchstat
 	CGO_ENABLED=0 go test -run '^$$' -bench . -benchtime $(BENCHTIME) -benchmem ./...
+	cd test && CGO_ENABLED=0 MESHWRIGHT_BINARY=$(BINARY) MESHWRIGHT_ISTIOD=$(BIN)/istiod go test -trimpath -buildvcs=false -run '^$$' -bench . -benchtime $(BENCHTIME) .
 
 .PHONY: check
 check: ## gofumpt, go vet, staticcheck
