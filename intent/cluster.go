@@ -2,6 +2,7 @@ package intent
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -36,8 +37,18 @@ type ClusterSpec struct {
 	Gateways      []Gateway     `json:"gateways,omitempty"`
 	Authorities   []string      `json:"authorities,omitempty"` // names under which this cluster's istiod dials us
 	DNS           *DNSZone      `json:"dns,omitempty"`
-	Delivery      Delivery      `json:"delivery,omitempty"` // default both
+	IPFamilies    []IPFamily    `json:"ipFamilies,omitempty"` // that its pods have; when not given, what its gateways show
+	Delivery      Delivery      `json:"delivery,omitempty"`   // default both
 }
+
+// IPFamily is a version of the Internet Protocol, as Kubernetes names it.
+type IPFamily string
+
+// The families.
+const (
+	IPv4 IPFamily = "IPv4"
+	IPv6 IPFamily = "IPv6"
+)
 
 // IstioInstall is the Istio that runs in a cluster.
 type IstioInstall struct {
@@ -158,6 +169,12 @@ func (c *ClusterSpec) validate(v *violations) {
 	case DeliverXDS, DeliverBundle, DeliverBoth:
 	default:
 		v.in("delivery").add("%q is none of xds, bundle, both", c.Delivery)
+	}
+	for i, f := range c.IPFamilies {
+		v.in("ipFamilies").at(i).oneOf(string(f), string(IPv4), string(IPv6))
+		if slices.Contains(c.IPFamilies[:i], f) {
+			v.in("ipFamilies").at(i).add("%s stands there already", f)
+		}
 	}
 	if c.Istio != nil {
 		c.Istio.validate(v.in("istio"))

@@ -8,6 +8,13 @@ type GroupSpec struct {
 	LogicalCloud    string            `json:"logicalCloud,omitempty"`
 	Placements      []Placement       `json:"placements,omitempty"`
 	ServiceAccounts map[string]string `json:"serviceAccounts,omitempty"` // by app
+
+	// SidecarScope asks for a Sidecar in the namespace, so that its proxies
+	// receive what declared clients there may call, and no more.
+	SidecarScope bool `json:"sidecarScope,omitempty"`
+	// GatewayAPI asks for the Kubernetes Gateway API's objects in the place of
+	// Istio's Gateway and VirtualService where they can say the same.
+	GatewayAPI bool `json:"gatewayApi,omitempty"`
 }
 
 // Placement says on which clusters one app runs: the listed ones and those

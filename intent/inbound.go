@@ -26,7 +26,8 @@ type InboundSpec struct {
 	ServiceName     string         `json:"serviceName"`
 	Port            int            `json:"port"`
 	Protocol        Protocol       `json:"protocol"`
-	Ports           []ServicePort  `json:"ports,omitempty"` // more ports of the same service
+	TargetPort      int            `json:"targetPort,omitempty"` // of the serving pods; default: Port
+	Ports           []ServicePort  `json:"ports,omitempty"`      // more ports of the same service
 	GlobalName      string         `json:"globalName,omitempty"`
 	ExternalSupport bool           `json:"externalSupport,omitempty"`
 	ExternalName    string         `json:"externalName,omitempty"`
@@ -95,7 +96,7 @@ const (
 
 // AllPorts lists the service's ports, the first one named after its protocol.
 func (s *InboundSpec) AllPorts() []ServicePort {
-	ports := []ServicePort{{Name: PortName(s.Protocol, s.Port), Port: s.Port, Protocol: s.Protocol}}
+	ports := []ServicePort{{Name: PortName(s.Protocol, s.Port), Port: s.Port, Protocol: s.Protocol, TargetPort: s.TargetPort}}
 	for _, p := range s.Ports {
 		if p.Name == "" {
 			p.Name = PortName(p.Protocol, p.Port)
@@ -157,6 +158,9 @@ func (s *InboundSpec) validate(v *violations) {
 	v.in("serviceName").check(checkDNSLabel(s.ServiceName))
 	v.in("port").check(checkPort(s.Port))
 	v.in("protocol").check(checkProtocol(s.Protocol))
+	if s.TargetPort != 0 {
+		v.in("targetPort").check(checkPort(s.TargetPort))
+	}
 	s.validatePorts(v.in("ports"))
 	if s.GlobalName != "" {
 		v.in("globalName").check(checkHost(s.GlobalName))

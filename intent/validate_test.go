@@ -83,6 +83,8 @@ func expandWords(s string) string {
 
 // nothingRefused lists the fields in which every value of the type is legal.
 var nothingRefused = map[string]string{
+	"DeploymentIntentGroup /spec/sidecarScope":                                   "a boolean",
+	"DeploymentIntentGroup /spec/gatewayApi":                                     "a boolean",
 	"DeploymentIntentGroup /spec/logicalCloud":                                   "free text",
 	"InboundIntent /spec/jwt/*/forwardOriginalToken":                             "a boolean",
 	"InboundIntent /spec/trafficPolicy/loadBalancing/consistentHash/useSourceIp": "a boolean",

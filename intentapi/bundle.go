@@ -53,6 +53,22 @@ func (r *request) bundleQuery() (bundleQuery, error) {
 	return q, badQuery("channel", "must be xds or bundle")
 }
 
+// wants reports whether an object is in the part that is asked for. The kinds
+// that istiod does not take go by bundle whatever the cluster's delivery says:
+// there is no other way.
+func (q *bundleQuery) wants(view *snapshot.View, o *snapshot.Object) bool {
+	if len(q.kinds) > 0 && !slices.Contains(q.kinds, o.Type.Kind) {
+		return false
+	}
+	switch q.channel {
+	case intent.DeliverXDS:
+		return o.Type.OverXDS() && view.Delivery != intent.DeliverBundle
+	case intent.DeliverBundle:
+		return !o.Type.OverXDS() || view.Delivery != intent.DeliverXDS
+	}
+	return true
+}
+
 // getBundle answers with everything that a cluster gets.
 func getBundle(r *request) (*answer, error) {
 	p, err := r.path()
@@ -199,11 +215,8 @@ func (r *request) bundle(p intent.Path, q bundleQuery) (*answer, error) {
 		return nil, noSuchObject(p)
 	}
 	items := []any{}
-	if q.channel == "" || view.Delivery == intent.DeliverBoth || view.Delivery == q.channel {
-		for o := range view.Objects() {
-			if len(q.kinds) > 0 && !slices.Contains(q.kinds, o.Type.Kind) {
-				continue
-			}
+	for o := range view.Objects() {
+		if q.wants(view, o) {
 			manifest, err := o.Manifest()
 			if err != nil {
 				return nil, fmt.Errorf("write the bundle of cluster %s: %w", p.ClusterName(), err)

@@ -1,8 +1,10 @@
 package intentapi
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/meshwright/meshwright/clusters"
 	"github.com/meshwright/meshwright/intent"
@@ -74,10 +76,16 @@ func (r *request) intentOn(p intent.Path, view *snapshot.View) intentOn {
 	}
 	status := r.Tracker.Status(view.Cluster)
 	seen := map[string]deliveryState{}
+	var byBundle []string // kinds that istiod does not take
 	for _, o := range view.By(p) {
 		out.Objects = append(out.Objects, snapshot.ObjectRef{Kind: o.Type.Kind, Namespace: o.Namespace, Name: o.Name})
 		name := typeName(o.Type)
 		if _, ok := seen[name]; ok {
+			continue
+		}
+		if !o.Type.OverXDS() {
+			seen[name] = pending
+			byBundle = append(byBundle, o.Type.Kind)
 			continue
 		}
 		state, message := typeState(status.Types, name, view.OverXDS(o.Type.ID).Version())
@@ -93,6 +101,9 @@ func (r *request) intentOn(p intent.Path, view *snapshot.View) intentOn {
 		out.Message = "nothing is needed on this cluster"
 	case view.Delivery == intent.DeliverBundle:
 		out.State, out.Message = pending, "the cluster takes bundles alone: what its installer applied is not known"
+	case len(byBundle) > 0 && out.State == acknowledgedState:
+		out.State = pending
+		out.Message = fmt.Sprintf("istiod does not take %s: they go by the cluster's bundle, and what its installer applied is not known", strings.Join(byBundle, ", "))
 	}
 	return out
 }

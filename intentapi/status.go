@@ -57,7 +57,7 @@ func (r *request) clusterReport(view *snapshot.View) clusterReport {
 	for i, t := range out.Types {
 		known[t.Type] = i
 	}
-	for _, t := range snapshot.Types {
+	for _, t := range snapshot.XDSTypes {
 		wanted, name := view.OverXDS(t.ID), typeName(t)
 		i, ok := known[name]
 		if !ok {

@@ -32,7 +32,7 @@ func TestStatus(t *testing.T) {
 	edge := s.tracker.Connect(path, clusters.Peer{Address: "192.0.2.50:1234", Protocol: "sotw"})
 	view := s.views.View(path)
 	var names []string
-	for _, typ := range snapshot.Types {
+	for _, typ := range snapshot.XDSTypes {
 		if view.Type(typ.ID).Len() > 0 {
 			name := typ.Group + "/" + typ.Kind
 			names = append(names, name)

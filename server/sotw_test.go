@@ -124,7 +124,7 @@ func TestEveryTypeIsAnswered(t *testing.T) {
 	c := h.connect(t, "a.example:15010")
 	c.ask(meshConfig, "type.googleapis.com/envoy.config.cluster.v3.Cluster", "v1/ConfigMap")
 	urls := map[string]bool{}
-	for _, typ := range snapshot.Types {
+	for _, typ := range snapshot.XDSTypes {
 		urls[typ.Group+"/"+typ.Version+"/"+typ.Kind] = true
 	}
 	urls["networking.istio.io/v2/Future"] = true

@@ -27,7 +27,7 @@ func affected(old, next *intent.Set, changes []intent.Change) affectedBy {
 			if c.Old == nil || c.New == nil || !reflect.DeepEqual(c.Old.Spec, c.New.Spec) {
 				a.group(old, next, c.Path)
 			}
-		case intent.KindIstioResource:
+		case intent.KindOutbound, intent.KindIstioResource:
 			a.units[c.Path] = true
 		default:
 			if in := c.Path.Inbound(); in != "" {
@@ -82,9 +82,10 @@ func (a *affectedBy) cluster(old, next *intent.Set, c intent.Change) {
 	}
 }
 
-// group marks every unit that a group's namespace or placements decide: its
-// own, and those of other groups that its apps call.
+// group marks every unit that a group's namespace or placements decide: itself,
+// its own, and those of other groups that its apps call.
 func (a *affectedBy) group(old, next *intent.Set, group intent.Path) {
+	a.units[group] = true
 	for _, set := range []*intent.Set{old, next} {
 		for _, kind := range unitKinds {
 			for o := range set.List(kind, group) {

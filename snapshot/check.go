@@ -4,12 +4,13 @@ import (
 	"fmt"
 	"strings"
 
+	"google.golang.org/protobuf/types/known/structpb"
 	"istio.io/istio/pkg/config"
 	"istio.io/istio/pkg/config/validation"
 	"istio.io/istio/pkg/config/validation/envoyfilter"
 )
 
-// validators are Istio's own, one for each type.
+// validators are Istio's own, one for each type that istiod takes.
 var validators = [typeCount]validation.ValidateFunc{
 	ServiceEntry:          validation.ValidateServiceEntry,
 	WorkloadEntry:         validation.ValidateWorkloadEntry,
@@ -28,8 +29,8 @@ var validators = [typeCount]validation.ValidateFunc{
 	TrafficExtension:      validation.ValidateTrafficExtension,
 }
 
-// check judges an object by Istio's own validation. The error is Istio's
-// refusal in one line; what Istio merely warns of passes.
+// check judges an object by Istio's own validation, or by the Kubernetes API's
+// fields if it is none of Istio's. The error is the refusal in one line; what Istio merely warns of passes.
 func check(r *Resource) error {
 	_, err := validate(r)
 	return err
@@ -43,6 +44,9 @@ func validate(r *Resource) (warning string, err error) {
 			err = fmt.Errorf("the validation of this %s failed: %s", r.Type.Kind, oneLine(fmt.Sprint(p)))
 		}
 	}()
+	if !r.Type.OverXDS() {
+		return "", checkKubernetes(r.Type, r.Spec.(*structpb.Struct))
+	}
 	w, refusal := validators[r.Type.ID](config.Config{
 		Meta: config.Meta{
 			GroupVersionKind: config.GroupVersionKind{Group: r.Type.Group, Version: r.Type.Version, Kind: r.Type.Kind},

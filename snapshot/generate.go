@@ -43,13 +43,21 @@ func (o *output) problem(p intent.Path, format string, args ...any) {
 	o.problems = append(o.problems, Problem{Intent: p, Message: fmt.Sprintf(format, args...)})
 }
 
-// unitClusters lists, in path order, the clusters that a unit concerns: an
-// inbound's servers and clients, or those that an Istio resource chooses. A
-// unit is an intent that objects are made for: an inbound, with all that
-// stands below it, or an Istio resource.
+// unitKinds are the kinds of intents that objects are made for: an inbound with
+// all that stands below it, an outbound, an Istio resource, and a group for
+// what its namespace needs as a whole. An object of such a kind is a unit: the
+// least that is generated anew.
+var unitKinds = []intent.Kind{intent.KindGroup, intent.KindInbound, intent.KindOutbound, intent.KindIstioResource}
+
+// unitClusters lists, in path order, the clusters that a unit concerns.
 func unitClusters(set *intent.Set, unit *intent.Object) []intent.Path {
-	if raw, ok := unit.Spec.(*intent.IstioResourceSpec); ok {
-		return set.Chosen(raw.Clusters)
+	switch spec := unit.Spec.(type) {
+	case *intent.GroupSpec:
+		return groupClusters(set, unit)
+	case *intent.OutboundSpec:
+		return set.Placed(unit.Path.Group(), spec.App)
+	case *intent.IstioResourceSpec:
+		return set.Chosen(spec.Clusters)
 	}
 	clusters := set.ServerClusters(unit)
 	for client := range set.List(intent.KindClient, unit.Path) {
@@ -66,9 +74,14 @@ func unitClusters(set *intent.Set, unit *intent.Object) []intent.Path {
 // byte, on every replica.
 func generate(set *intent.Set, unit, cluster *intent.Object) ([]Resource, []Problem) {
 	var out output
-	if _, ok := unit.Spec.(*intent.IstioResourceSpec); ok {
+	switch unit.Spec.(type) {
+	case *intent.GroupSpec:
+		groupObjects(set, unit, cluster, &out)
+	case *intent.OutboundSpec:
+		outboundObjects(set, unit, cluster, &out)
+	case *intent.IstioResourceSpec:
 		rawResource(set, unit, cluster, &out)
-	} else {
+	default:
 		p := newPlan(set, unit, cluster, &out)
 		for _, g := range generators {
 			g(p, &out)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/types/known/structpb"
 	"sigs.k8s.io/yaml"
 
 	"github.com/meshwright/meshwright/intent"
@@ -119,8 +120,11 @@ func stored(t testing.TB, set *intent.Set, i int, anchor string, body []byte) *i
 
 // unitsOf lists what objects are made for.
 func unitsOf(set *intent.Set) []*intent.Object {
-	units := slices.Collect(set.List(intent.KindInbound, ""))
-	return slices.AppendSeq(units, set.List(intent.KindIstioResource, ""))
+	var units []*intent.Object
+	for _, kind := range unitKinds {
+		units = slices.AppendSeq(units, set.List(kind, ""))
+	}
+	return units
 }
 
 // generated is all that a cluster gets.
@@ -209,7 +213,10 @@ func TestAdmit(t *testing.T) {
 		name, resource, field, message string
 	}{
 		{"good", `{"apiVersion":"networking.istio.io/v1beta1","kind":"ServiceEntry","metadata":{"name":"a"},"spec":{"hosts":["a.example.com"],"resolution":"DNS","ports":[{"number":80,"name":"http","protocol":"HTTP"}]}}`, "", ""},
-		{"another kind", `{"apiVersion":"gateway.networking.k8s.io/v1","kind":"Gateway","metadata":{"name":"a"},"spec":{}}`, "/spec/resource/kind", "can't be delivered by this release"},
+		{"Gateway API", `{"apiVersion":"gateway.networking.k8s.io/v1","kind":"HTTPRoute","metadata":{"name":"a"},"spec":{"hostnames":["a.example"]}}`, "", ""},
+		{"Gateway API's unknown field", `{"apiVersion":"gateway.networking.k8s.io/v1","kind":"HTTPRoute","metadata":{"name":"a"},"spec":{"hosts":["a.example"]}}`, "/spec/resource/spec", `unknown field "spec.hosts"`},
+		{"a secret", `{"apiVersion":"v1","kind":"Secret","metadata":{"name":"a"},"spec":{}}`, "/spec/resource/kind", "can't be delivered by this release"},
+		{"another kind", `{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"a"},"spec":{}}`, "/spec/resource/kind", "can't be delivered by this release"},
 		{"another group", `{"apiVersion":"v1","kind":"Gateway","metadata":{"name":"a"},"spec":{}}`, "/spec/resource/kind", "can't be delivered by this release"},
 		{"unknown field", `{"apiVersion":"networking.istio.io/v1","kind":"ServiceEntry","metadata":{"name":"a"},"spec":{"hostz":["a.example.com"]}}`, "/spec/resource/spec", `unknown field "hostz"`},
 		{"wrong type", `{"apiVersion":"networking.istio.io/v1","kind":"ServiceEntry","metadata":{"name":"a"},"spec":{"hosts":"a.example.com"}}`, "/spec/resource/spec", "can't be read as the spec of a ServiceEntry"},
@@ -240,10 +247,19 @@ func TestAdmit(t *testing.T) {
 // TestEveryTypeHasAValidator also proves that each refuses what is no spec of
 // its type.
 func TestEveryTypeHasAValidator(t *testing.T) {
-	for i, typ := range Types {
-		other := Types[(i+1)%len(Types)]
+	for i, typ := range XDSTypes {
+		other := XDSTypes[(i+1)%len(XDSTypes)]
 		if err := check(&Resource{Type: typ, Namespace: "n", Name: "n", Spec: other.NewSpec()}); err == nil {
 			t.Errorf("%s takes the spec of a %s", typ.Kind, other.Kind)
+		}
+	}
+	for _, typ := range Types {
+		spec, err := structpb.NewStruct(map[string]any{"surprise": true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := check(&Resource{Type: typ, Namespace: "n", Name: "n", Spec: spec}); err == nil {
+			t.Errorf("%s takes an unknown field", typ.Kind)
 		}
 	}
 }

@@ -19,7 +19,7 @@ import (
 	"github.com/meshwright/meshwright/intent"
 )
 
-// Resource is an Istio object as a generator makes it.
+// Resource is an object as a generator makes it.
 type Resource struct {
 	Type        *Type
 	Namespace   string
@@ -37,7 +37,7 @@ type Problem struct {
 	Message string      `json:"message"`
 }
 
-// Object is one Istio object, encoded and hashed once, shared by every cluster
+// Object is one object, encoded and hashed once, shared by every cluster
 // that gets it, and never changed.
 type Object struct {
 	Type        *Type
@@ -108,7 +108,8 @@ func contentHash(body []byte, labels, annotations map[string]string) [sha256.Siz
 	return sha256.Sum256(text)
 }
 
-// FullName is the object's namespace/name, as xDS names it.
+// FullName is the object's namespace/name, as xDS names it; /name for one that
+// has no namespace.
 func (o *Object) FullName() string { return o.Namespace + "/" + o.Name }
 
 // Size is the object's size on an xDS stream, in bytes.
@@ -132,7 +133,7 @@ func (o *Object) Spec() (proto.Message, error) {
 }
 
 // Manifest is the object as Kubernetes takes it: apiVersion, kind, metadata
-// and spec, of plain JSON values.
+// and spec, of plain JSON values. That of a Secret holds its data.
 func (o *Object) Manifest() (map[string]any, error) {
 	message, err := o.Spec()
 	if err != nil {
@@ -142,20 +143,25 @@ func (o *Object) Manifest() (map[string]any, error) {
 	if err != nil {
 		return nil, fmt.Errorf("write %s %s as JSON: %w", o.Type.Kind, o.FullName(), err)
 	}
-	var spec map[string]any
-	if err := json.Unmarshal(text, &spec); err != nil {
+	var content map[string]any
+	if err := json.Unmarshal(text, &content); err != nil {
 		return nil, fmt.Errorf("read %s %s as JSON: %w", o.Type.Kind, o.FullName(), err)
 	}
-	metadata := map[string]any{"name": o.Name, "namespace": o.Namespace}
+	metadata := map[string]any{"name": o.Name}
+	if o.Namespace != "" {
+		metadata["namespace"] = o.Namespace
+	}
 	if len(o.Labels) > 0 {
 		metadata["labels"] = plain(o.Labels)
 	}
 	if len(o.Annotations) > 0 {
 		metadata["annotations"] = plain(o.Annotations)
 	}
-	return map[string]any{
-		"apiVersion": o.Type.APIVersion(), "kind": o.Type.Kind, "metadata": metadata, "spec": spec,
-	}, nil
+	if o.Type.OverXDS() {
+		content = map[string]any{"spec": content}
+	}
+	content["apiVersion"], content["kind"], content["metadata"] = o.Type.APIVersion(), o.Type.Kind, metadata
+	return content, nil
 }
 
 func plain(m map[string]string) map[string]any {

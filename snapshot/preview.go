@@ -3,6 +3,8 @@ package snapshot
 import (
 	"bytes"
 	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -156,7 +158,7 @@ func (c *ClusterDiff) compare(before, after map[ObjectRef]*Object) error {
 		now, was := after[ref], before[ref]
 		switch {
 		case was == nil:
-			manifest, err := now.Manifest()
+			manifest, err := shown(now)
 			if err != nil {
 				return err
 			}
@@ -177,6 +179,23 @@ func (c *ClusterDiff) compare(before, after map[ObjectRef]*Object) error {
 	return nil
 }
 
+// shown is an object's manifest with fingerprints in the place of a Secret's
+// values: a preview tells that they change, not what they are.
+func shown(o *Object) (map[string]any, error) {
+	manifest, err := o.Manifest()
+	if err != nil || o.Type.ID != Secret {
+		return manifest, err
+	}
+	for _, field := range []string{"data", "stringData"} {
+		values, _ := manifest[field].(map[string]any)
+		for k, v := range values {
+			sum := sha256.Sum256([]byte(fmt.Sprint(v)))
+			values[k] = "sha256:" + hex.EncodeToString(sum[:])
+		}
+	}
+	return manifest, nil
+}
+
 func sortedRefs(m map[ObjectRef]*Object) []ObjectRef {
 	return slices.SortedFunc(maps.Keys(m), func(a, b ObjectRef) int {
 		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
@@ -186,7 +205,7 @@ func sortedRefs(m map[ObjectRef]*Object) []ObjectRef {
 func mergePatch(was, now *Object) (json.RawMessage, error) {
 	var sides [2][]byte
 	for i, o := range []*Object{was, now} {
-		manifest, err := o.Manifest()
+		manifest, err := shown(o)
 		if err != nil {
 			return nil, err
 		}

@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"google.golang.org/protobuf/encoding/protojson"
@@ -50,7 +51,7 @@ func admit(set *intent.Set, unit *intent.Object) error {
 func readRaw(set *intent.Set, unit *intent.Object) (*Resource, *intent.Violation) {
 	raw := &unit.Spec.(*intent.IstioResourceSpec).Resource
 	t, ok := TypeByGroupKind(raw.Group(), raw.Kind)
-	if !ok {
+	if !ok || slices.Contains(notRaw, t.ID) {
 		return nil, &intent.Violation{
 			Field:   "/spec/resource/kind",
 			Message: fmt.Sprintf("%s of %s can't be delivered by this release: it takes %s", raw.Kind, raw.APIVersion, knownKinds()),
@@ -80,6 +81,9 @@ func readRaw(set *intent.Set, unit *intent.Object) (*Resource, *intent.Violation
 // written for: Istio's versions of a kind share one message.
 func decodeSpec(t *Type, text []byte) (proto.Message, error) {
 	spec := t.NewSpec()
+	if len(text) > 0 && !t.OverXDS() {
+		text = append(append([]byte(`{"spec":`), text...), '}')
+	}
 	if len(text) == 0 {
 		return spec, nil
 	}
@@ -90,10 +94,16 @@ func decodeSpec(t *Type, text []byte) (proto.Message, error) {
 	return spec, nil
 }
 
+// notRaw are the types that are generated only: a Secret's values would show
+// in answers, and namespaces and services are their owners' to make.
+var notRaw = []TypeID{Namespace, Secret, Service, EndpointSlice}
+
 func knownKinds() string {
-	kinds := make([]string, len(Types))
-	for i, t := range Types {
-		kinds[i] = t.Kind
+	var kinds []string
+	for _, t := range Types {
+		if !slices.Contains(notRaw, t.ID) {
+			kinds = append(kinds, t.Kind+" ("+t.APIVersion()+")")
+		}
 	}
 	return strings.Join(kinds, ", ")
 }

@@ -108,9 +108,6 @@ func changesOf(transactions []intent.Transaction) []intent.Change {
 	return out
 }
 
-// unitKinds are the kinds of intents that objects are made for.
-var unitKinds = []intent.Kind{intent.KindInbound, intent.KindIstioResource}
-
 // build collects one build's changes.
 type build struct {
 	*state

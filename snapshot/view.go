@@ -20,10 +20,10 @@ type View struct {
 
 	types [typeCount]*TypeSet
 	empty [typeCount]*TypeSet              // what a channel carries that the cluster does not use
-	units *btree.Map[intent.Path, *madeBy] // by inbound or Istio resource
+	units *btree.Map[intent.Path, *madeBy] // by unit, see unitKinds
 }
 
-// madeBy is what one unit (see [unitClusters]) makes for one cluster.
+// madeBy is what one unit (see [unitKinds]) makes for one cluster.
 type madeBy struct {
 	objects  []*Object
 	problems []Problem
@@ -34,9 +34,10 @@ type madeBy struct {
 func (v *View) Type(id TypeID) *TypeSet { return v.types[id] }
 
 // OverXDS returns the objects of one type that the cluster's istiod gets from
-// us: none when the cluster's record says that it takes bundles alone.
+// us: none of a type that istiod does not take, or when the cluster's record
+// says that it takes bundles alone.
 func (v *View) OverXDS(id TypeID) *TypeSet {
-	if v.Delivery == intent.DeliverBundle {
+	if v.Delivery == intent.DeliverBundle || !Types[id].OverXDS() {
 		return v.empty[id]
 	}
 	return v.types[id]

@@ -153,7 +153,7 @@ type Watch struct {
 	views   *Views
 	cluster intent.Path
 	wake    chan struct{}
-	pending atomic.Uint32
+	pending atomic.Uint64
 }
 
 // Watch starts a watch of a cluster, known or not. Its first Take returns all
@@ -192,7 +192,7 @@ func (w *Watch) Stop() {
 }
 
 func (w *Watch) notify(types TypeMask) {
-	w.pending.Or(uint32(types))
+	w.pending.Or(uint64(types))
 	select {
 	case w.wake <- struct{}{}:
 	default:
@@ -233,9 +233,9 @@ func difference(old, next *View) TypeMask {
 		return AllTypes
 	}
 	var types TypeMask
-	for id := range typeCount {
-		if old.OverXDS(id) != next.OverXDS(id) {
-			types |= maskOf(id)
+	for _, t := range XDSTypes {
+		if old.OverXDS(t.ID) != next.OverXDS(t.ID) {
+			types |= maskOf(t.ID)
 		}
 	}
 	return types
