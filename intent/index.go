@@ -22,6 +22,10 @@ const (
 	byCluster   indexClass = "cluster"   // cluster → group or Istio resource that names it
 	bySelecting indexClass = "selecting" // "" → group or Istio resource with a selector
 	byGuest     indexClass = "guest"     // group → client of another group's service
+
+	byRoutedCluster indexClass = "routedcluster" // cluster → routing rule that names it
+	byMirror        indexClass = "mirror"        // inbound → routing rule that mirrors calls to it
+	byRouteHost     indexClass = "routehost"     // host that a raw VirtualService routes → Istio resource
 )
 
 func indexKey(c indexClass, value string, p Path) string {
@@ -73,6 +77,20 @@ func (s *Set) keysOf(o *Object) []string {
 				add(byEntryHost, h)
 			}
 		}
+		for _, h := range spec.Resource.routedHosts(s.RawNamespace(o)) {
+			if !strings.ContainsRune(h, 0) { // which parts keys
+				add(byRouteHost, h)
+			}
+		}
+	case *RoutingRuleSpec:
+		for _, split := range spec.Split {
+			if split.Cluster != "" {
+				add(byRoutedCluster, string(split.clusterPath()))
+			}
+		}
+		if other := spec.Mirrored(o.Path); other != "" {
+			add(byMirror, string(other))
+		}
 	}
 	for _, c := range o.choices() {
 		for _, r := range c.Clusters {
@@ -102,6 +120,11 @@ func (r *RawResource) entryHosts() []string {
 	if r.Kind != "ServiceEntry" {
 		return nil
 	}
+	return r.hosts()
+}
+
+// hosts are those that the resource's spec lists, in lower case.
+func (r *RawResource) hosts() []string {
 	var spec struct {
 		Hosts []string `json:"hosts"`
 	}

@@ -61,7 +61,6 @@ func (r *RoutingRuleSpec) validate(v *violations) {
 	if r.CORS != nil {
 		r.CORS.validate(v.in("cors"))
 	}
-	r.notYet(v)
 }
 
 // excludeByRedirect refuses what only means something for a call that is

@@ -100,12 +100,16 @@ func (d *draft) settleChange(c Change, inbounds, resources drawn) error {
 		}
 	case *InboundSpec:
 		inbounds.add(c.Path, c.Path)
+	case *RoutingRuleSpec:
+		inbounds.add(c.Path.Inbound(), c.Path)
+		return d.checkRule(c.New)
 	case *ClientSpec:
 		if spec.Group != nil && d.next.Get(spec.Group.Path()) == nil {
 			var v violations
 			v.in("spec").in("group").add("%s does not exist", spec.Group.Path())
 			return conflict(&v, "the client's group does not exist: create it first")
 		}
+		inbounds.add(c.Path.Inbound(), c.Path)
 	case *IstioResourceSpec:
 		var v violations
 		d.checkClusters(v.in("spec").in("clusters").in("clusters"), spec.Clusters.Clusters)
@@ -113,6 +117,9 @@ func (d *draft) settleChange(c Change, inbounds, resources drawn) error {
 			return err
 		}
 		resources.add(c.Path, c.Path)
+		for _, in := range d.routedInbounds(c.New) {
+			inbounds.add(in, c.Path)
+		}
 	}
 	return nil
 }
@@ -136,13 +143,20 @@ func sameReach(a, b *GroupSpec) bool {
 func (d *draft) drawIn(o *Object, cause Path, inbounds, resources drawn) {
 	if o.Kind() == KindIstioResource {
 		resources.add(o.Path, cause)
+		for _, in := range d.routedInbounds(o) {
+			inbounds.add(in, cause)
+		}
 		return
 	}
+	d.drawInRouted(o.Path, cause, inbounds)
 	for in := range d.next.List(KindInbound, o.Path) {
 		inbounds.add(in.Path, cause)
 	}
 	for r := range d.next.List(KindIstioResource, o.Path) {
 		resources.add(r.Path, cause)
+		for _, in := range d.routedInbounds(r) {
+			inbounds.add(in, cause)
+		}
 	}
 }
 
@@ -168,6 +182,9 @@ func (d *draft) checkAuthorities(o *Object, spec *ClusterSpec) error {
 
 // checkUnreferenced refuses to delete what others still name.
 func (d *draft) checkUnreferenced(c Change) error {
+	if err := d.checkRouteReferences(c.Path); err != nil {
+		return err
+	}
 	class, what := byCluster, "names this cluster: take it out there first"
 	if c.Path.Kind() == KindGroup {
 		class, what = byGuest, "has an app of this group as its client: delete that first"
@@ -211,7 +228,10 @@ func (d *draft) checkInbound(in *Object) error {
 			v.in("spec").in("serviceName").add("service %s on cluster %s is claimed by %s: one inbound intent describes a service, with all its ports", service, shared.ClusterName(), other)
 		}
 	}
-	return conflict(&v, "another intent is in the way")
+	if err := conflict(&v, "another intent is in the way"); err != nil {
+		return err
+	}
+	return d.checkRouted(in)
 }
 
 // checkResource holds the rule that no two Istio resources are the same object

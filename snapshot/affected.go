@@ -98,6 +98,18 @@ func (a *affectedBy) group(old, next *intent.Set, group intent.Path) {
 	}
 }
 
+// mirrors adds the inbounds that mirror calls to one that is concerned: whether
+// their callers can reach it decides their routes.
+func (a *affectedBy) mirrors(sets ...*intent.Set) {
+	for _, unit := range slices.Collect(maps.Keys(a.units)) {
+		for _, set := range sets {
+			for rule := range set.MirroredBy(unit) {
+				a.units[rule.Inbound()] = true
+			}
+		}
+	}
+}
+
 // unitsBetween lists the units that lie between two Sets, in path order.
 func unitsBetween(old, next *intent.Set, changes []intent.Change) []intent.Path {
 	a := affected(old, next, changes)
@@ -106,6 +118,7 @@ func unitsBetween(old, next *intent.Set, changes []intent.Change) []intent.Path 
 			a.units[unit] = true
 		}
 	}
+	a.mirrors(old, next)
 	return slices.Sorted(maps.Keys(a.units))
 }
 

@@ -19,21 +19,24 @@ const defaultConsecutive5xx = 5
 //
 // The one beside the gateway is what a gateway makes its filter chains from:
 // the subsets that clients may ask for must stand in it, or their chains
-// vanish. Nothing asks for subsets yet, so all rules for H are alike in having
-// none.
+// vanish. See subset.go for what each one's subsets pick.
 func destinationRules(p *plan, out *output) {
 	if p.serves {
 		spec := &networking.DestinationRule{Host: p.serviceHost(), TrafficPolicy: p.trafficPolicy(serviceTLS(p.spec.TLSMode()))}
 		if lb := p.loadBalancing(); lb != nil {
 			spec.TrafficPolicy.LoadBalancer = loadBalancer(lb)
 		}
-		out.resources = append(out.resources, p.resource(DestinationRule, p.namespace, p.inbound.Path, roleService, spec))
+		spec.Subsets = p.serviceSubsets()
+		out.resources = append(out.resources, p.resource(DestinationRule, p.namespace, p.inbound.Path, roleService, spec, p.pickers(spec)...))
 	}
 	for _, e := range p.entries() {
 		spec := &networking.DestinationRule{Host: p.host, TrafficPolicy: p.entryPolicy(&e, out), ExportTo: []string{"."}}
-		out.resources = append(out.resources, p.resource(DestinationRule, e.namespace, p.inbound.Path, e.role(), spec, e.clients...))
+		if spec.Subsets = p.callerSubsets(&e); e.gateway {
+			spec.Subsets = p.gatewaySubsets()
+		}
+		out.resources = append(out.resources, p.resource(DestinationRule, e.seen, p.inbound.Path, e.role(), spec, append(p.pickers(spec), e.clients...)...))
 		if p.oldName() != "" {
-			out.resources = append(out.resources, p.resource(DestinationRule, e.namespace, p.inbound.Path, roleOldName, p.oldNameRule(), e.clients...))
+			out.resources = append(out.resources, p.resource(DestinationRule, e.seen, p.inbound.Path, roleOldName, p.oldNameRule(), e.clients...))
 		}
 	}
 }

@@ -22,8 +22,8 @@ const (
 // kind, out of the plan alone.
 //
 // Kinds that no intent asks for yet have their place here: Sidecar,
-// RequestAuthentication (inbound.jwt), WorkloadEntry and ServiceEntry per
-// instance (inbound.headless), and the routing rules' part of VirtualService.
+// RequestAuthentication (inbound.jwt), and WorkloadEntry and ServiceEntry per
+// instance (inbound.headless).
 var generators = []func(*plan, *output){
 	serviceEntries,
 	destinationRules,

@@ -21,6 +21,7 @@ type plan struct {
 	vip       intent.VIP
 	ports     []intent.ServicePort
 	clients   []client // in path order
+	rules     []rule   // in the order in which they are tried
 	serves    bool     // the service runs on this cluster
 	exposed   bool     // and clients on other clusters reach it here
 	gateway   *intent.Gateway
@@ -77,6 +78,7 @@ func newPlan(set *intent.Set, inbound, cluster *intent.Object, out *output) *pla
 	for o := range set.List(intent.KindClient, inbound.Path) {
 		p.clients = append(p.clients, newClient(set, o))
 	}
+	p.rules = rulesOf(set, inbound.Path)
 	p.callers = callersOn(cluster.Path, p.clients)
 	p.accounts = identities(set, servers, p.namespace, accountOf(set, inbound.Path.Group(), spec.App))
 	if len(servers) == 0 {
@@ -95,16 +97,10 @@ func newPlan(set *intent.Set, inbound, cluster *intent.Object, out *output) *pla
 
 func newClient(set *intent.Set, o *intent.Object) client {
 	c := client{path: o.Path, spec: o.Spec.(*intent.ClientSpec), clusters: set.ClientClusters(o)}
-	group := intent.ClientGroup(o)
-	c.namespaces = slices.Clone(c.spec.Namespaces)
-	if ns := set.Namespace(group); len(c.namespaces) == 0 && ns != "" {
-		c.namespaces = []string{ns}
-	}
-	slices.Sort(c.namespaces)
-	c.namespaces = slices.Compact(c.namespaces)
+	c.namespaces = set.ClientNamespaces(o)
 	c.account = c.spec.ServiceAccount
 	if c.account == "" {
-		c.account = accountOf(set, group, c.spec.App)
+		c.account = accountOf(set, intent.ClientGroup(o), c.spec.App)
 	}
 	for ap := range set.List(intent.KindAccessPoint, o.Path) {
 		c.points = append(c.points, accessPoint{ap.Path, ap.Spec.(*intent.AccessPointSpec)})

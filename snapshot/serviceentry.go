@@ -3,6 +3,7 @@ package snapshot
 import (
 	"net/netip"
 	"slices"
+	"strings"
 
 	networking "istio.io/api/networking/v1alpha3"
 
@@ -12,23 +13,31 @@ import (
 // A hostEntry is one place where the global name H is made known: a namespace,
 // and what H leads to there. All objects for H in a namespace follow from it.
 //
-// Every entry is private to its namespace (exportTo "."), because H means
-// different things to a caller, which may be led to any cluster, and to a
-// gateway, which must only ever lead inwards: a gateway that knew other
-// clusters' gateways for H would send calls in circles.
+// Every entry is seen by one namespace alone, because H means different things
+// to a caller, which may be led to any cluster, and to a gateway, which must
+// only ever lead inwards: a gateway that knew other clusters' gateways for H
+// would send calls in circles.
 //
 // Inside a serving cluster H leads to the service's Kubernetes name, by DNS,
 // and so to the ClusterIP. A STATIC entry that selects pods (workloadSelector)
-// would balance by pod, but it takes ports to be pods' ports, and an intent
-// knows the Service's port alone: Kubernetes knows the mapping, and applies it
+// would balance by pod, but it takes ports to be pods' ports, and an intent may
+// know the Service's port alone: Kubernetes knows the mapping, and applies it
 // behind the ClusterIP. What arrives there reaches the pod's sidecar as it was
 // sent, so mutual TLS holds from client to pod, through a gateway too, which
 // passes on the client's own TLS bytes. The price: calls by H inside a cluster
 // are balanced by connection. Calls by the Kubernetes name are balanced by
 // instance, by the DestinationRule for that name.
+//
+// A gateway that must tell versions apart needs the pods all the same, and takes
+// targetPort for their ports. Pods can be selected in their own namespace only,
+// so there the gateway's entry stands, seen by the gateway's. istiod joins all
+// endpoints of a host in one namespace, whoever may see them: callers in the
+// service's namespace then have their entry in the gateway's, seen by them.
 type hostEntry struct {
-	namespace string
-	gateway   bool // for the east-west gateway
+	namespace string // where the entry stands
+	seen      string // the namespace that sees it, where its other objects stand
+	selects   bool   // pods by the service's label
+	gateway   bool   // for the east-west gateway
 	sites     []site
 	clients   []intent.Path // it is made for
 }
@@ -40,23 +49,34 @@ func (p *plan) entries() []hostEntry {
 	}
 	var out []hostEntry
 	if p.exposed && p.gateway != nil {
-		out = append(out, hostEntry{namespace: p.gateway.Namespace, gateway: true, sites: []site{p.localSite()}})
+		e := hostEntry{namespace: p.gateway.Namespace, seen: p.gateway.Namespace, gateway: true, sites: []site{p.localSite()}}
+		if e.selects = p.picksVersions(); e.selects {
+			e.namespace = p.namespace
+		}
+		out = append(out, e)
 	}
 	for _, c := range p.callers {
+		e := hostEntry{namespace: c.namespace, seen: c.namespace, sites: p.sites, clients: c.clients}
 		switch {
-		case len(out) > 0 && out[0].gateway && out[0].namespace == c.namespace:
+		case len(out) > 0 && out[0].gateway && out[0].seen == c.namespace:
 			out[0].clients = c.clients // one H per namespace: callers beside the gateway see what it sees
 		case len(p.sites) > 0:
-			out = append(out, hostEntry{namespace: c.namespace, sites: p.sites, clients: c.clients})
+			if len(out) > 0 && out[0].selects && out[0].namespace == e.namespace {
+				e.namespace = p.gateway.Namespace
+			}
+			out = append(out, e)
 		}
 	}
-	slices.SortFunc(out, func(a, b hostEntry) int {
-		if a.namespace < b.namespace {
-			return -1
-		}
-		return 1
-	})
+	slices.SortFunc(out, func(a, b hostEntry) int { return strings.Compare(a.seen, b.seen) })
 	return out
+}
+
+// exportTo says who sees the entry.
+func (e *hostEntry) exportTo() []string {
+	if e.seen != e.namespace {
+		return []string{e.seen}
+	}
+	return []string{"."}
 }
 
 func (e *hostEntry) role() role {
@@ -81,9 +101,13 @@ func serviceEntries(p *plan, out *output) {
 			Ports:           entryPorts(p.ports),
 			Location:        networking.ServiceEntry_MESH_INTERNAL,
 			Resolution:      networking.ServiceEntry_STATIC,
-			Endpoints:       p.endpoints(&e),
-			ExportTo:        []string{"."},
+			ExportTo:        e.exportTo(),
 			SubjectAltNames: p.accounts,
+		}
+		if e.selects {
+			p.selectPods(spec)
+		} else {
+			spec.Endpoints = p.endpoints(&e)
 		}
 		// A host name among the endpoints makes it DNS, which takes IP
 		// addresses too.
@@ -99,6 +123,14 @@ func serviceEntries(p *plan, out *output) {
 		if old := p.oldNameEntry(); old != nil && !e.gateway {
 			out.resources = append(out.resources, p.resource(ServiceEntry, e.namespace, p.inbound.Path, roleOldName, old, e.clients...))
 		}
+	}
+}
+
+// selectPods makes the service's pods the endpoints of an entry.
+func (p *plan) selectPods(spec *networking.ServiceEntry) {
+	spec.WorkloadSelector = &networking.WorkloadSelector{Labels: p.workload().MatchLabels}
+	for i, port := range p.ports {
+		spec.Ports[i].TargetPort = uint32(port.TargetPort)
 	}
 }
 
@@ -119,8 +151,8 @@ func (p *plan) endpoints(e *hostEntry) []*networking.WorkloadEntry {
 	for i, s := range e.sites {
 		for _, address := range s.addresses {
 			ep := &networking.WorkloadEntry{Address: address, Network: s.network, Locality: s.locality, Weight: weights[i]}
-			if mutual {
-				ep.Labels = map[string]string{"security.istio.io/tlsMode": "istio"}
+			if ep.Labels = p.endpointLabels(e, s); mutual {
+				ep.Labels["security.istio.io/tlsMode"] = "istio"
 			}
 			if !s.local {
 				ep.Ports = map[string]uint32{}

@@ -69,6 +69,7 @@ func (v *Views) plan(set *intent.Set) (scope string, units, clusters map[intent.
 			for cluster := range a.clusters {
 				maps.Copy(a.units, v.state.clusters[cluster])
 			}
+			a.mirrors(v.state.set, set)
 			return "change", a.units, a.touched
 		}
 	} else {
