@@ -3,6 +3,7 @@ package snapshot
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	networking "istio.io/api/networking/v1alpha3"
@@ -38,19 +39,32 @@ func checkFleet(t testing.TB, set *intent.Set) {
 			t.Errorf("cluster %s gets other bytes from the same intents", cluster.Path)
 		}
 		for _, r := range resources {
-			if spec, ok := r.Spec.(*networking.ServiceEntry); ok {
-				checkSNIs(t, set, &r, spec)
+			switch spec := r.Spec.(type) {
+			case *networking.ServiceEntry:
+				checkSNIs(t, set, resources, &r, spec)
+			case *networking.VirtualService:
+				if !strings.HasPrefix(r.Name, namePrefix) {
+					continue // where a raw one leads is its author's business
+				}
+				checkDestinations(t, cluster, resources, &r, spec)
 			}
 		}
 	}
 }
 
 // checkSNIs holds that every gateway among a ServiceEntry's endpoints accepts
-// what a client sends it: that the server cluster's Gateway of that port lets
-// the host through, and that the gateway's namespace knows the host, port and
-// an endpoint of it that takes mutual TLS.
-func checkSNIs(t testing.TB, set *intent.Set, entry *Resource, spec *networking.ServiceEntry) {
+// what a client sends it, for each subset that picks the endpoint: that the
+// server cluster's Gateway of that port lets the host through, and that the
+// gateway sees the host, port, subset and an endpoint of it that takes mutual
+// TLS.
+func checkSNIs(t testing.TB, set *intent.Set, resources []Resource, entry *Resource, spec *networking.ServiceEntry) {
 	t.Helper()
+	subsets := []*networking.Subset{{}}
+	for _, ns := range seers(entry.Namespace, spec.ExportTo) {
+		if rule := ruleSeen(resources, ns, spec.Hosts[0]); rule != nil {
+			subsets = append(subsets, rule.Subsets...)
+		}
+	}
 	for _, ep := range spec.Endpoints {
 		for name, port := range ep.Ports { // only gateways' endpoints have ports
 			server := clusterAt(set, ep.Address)
@@ -59,11 +73,134 @@ func checkSNIs(t testing.TB, set *intent.Set, entry *Resource, spec *networking.
 				continue
 			}
 			number := spec.Ports[slices.IndexFunc(spec.Ports, func(p *networking.ServicePort) bool { return p.Name == name })].Number
-			if !accepts(set, server, spec.Hosts[0], number, port) {
-				t.Errorf("cluster %s does not accept outbound_.%d_._.%s at %s:%d", server.Path, number, spec.Hosts[0], ep.Address, port)
+			for _, subset := range subsets {
+				if picks(subset, ep) && !accepts(set, server, spec.Hosts[0], subset.Name, number, port) {
+					t.Errorf("cluster %s does not accept outbound_.%d_.%s_.%s at %s:%d", server.Path, number, subset.Name, spec.Hosts[0], ep.Address, port)
+				}
 			}
 		}
 	}
+}
+
+func picks(subset *networking.Subset, ep *networking.WorkloadEntry) bool {
+	for key, value := range subset.Labels {
+		if ep.Labels[key] != value {
+			return false
+		}
+	}
+	return true
+}
+
+// seers are the namespaces that see an object; "*" is all.
+func seers(namespace string, exportTo []string) []string {
+	if len(exportTo) == 0 {
+		return []string{"*"}
+	}
+	out := slices.Clone(exportTo)
+	for i, ns := range out {
+		if ns == "." {
+			out[i] = namespace
+		}
+	}
+	return out
+}
+
+func sees(namespace, from string, exportTo []string) bool {
+	all := seers(from, exportTo)
+	return slices.Contains(all, "*") || slices.Contains(all, namespace)
+}
+
+// ruleSeen is the DestinationRule for a host that proxies of a namespace
+// follow.
+func ruleSeen(resources []Resource, namespace, host string) *networking.DestinationRule {
+	for _, r := range resources {
+		if rule, ok := r.Spec.(*networking.DestinationRule); ok && rule.Host == host && sees(namespace, r.Namespace, rule.ExportTo) {
+			return rule
+		}
+	}
+	return nil
+}
+
+func entrySeen(resources []Resource, namespace, host string) *networking.ServiceEntry {
+	for _, r := range resources {
+		if entry, ok := r.Spec.(*networking.ServiceEntry); ok && slices.Contains(entry.Hosts, host) && sees(namespace, r.Namespace, entry.ExportTo) {
+			return entry
+		}
+	}
+	return nil
+}
+
+// checkDestinations holds that proxies know each host and subset to which a
+// VirtualService leads them, with an endpoint that the subset picks, and that
+// weights sum to 100.
+func checkDestinations(t testing.TB, cluster *intent.Object, resources []Resource, r *Resource, spec *networking.VirtualService) {
+	t.Helper()
+	check := func(namespaces []string, d *networking.Destination) {
+		for _, ns := range namespaces {
+			rule, entry := ruleSeen(resources, ns, d.Host), entrySeen(resources, ns, d.Host)
+			subset := -1
+			if rule != nil {
+				subset = slices.IndexFunc(rule.Subsets, func(s *networking.Subset) bool { return s.Name == d.Subset })
+			}
+			switch {
+			case rule == nil, entry == nil && len(rule.ExportTo) > 0: // a rule for all is the Kubernetes service's
+				t.Errorf("%s on %s leads namespace %s to %s, which it does not know", r.Name, cluster.Path, ns, d.Host)
+			case d.Subset == "":
+			case subset < 0:
+				t.Errorf("%s on %s leads namespace %s to the unknown subset %q of %s", r.Name, cluster.Path, ns, d.Subset, d.Host)
+			case entry != nil && entry.WorkloadSelector == nil &&
+				!slices.ContainsFunc(entry.Endpoints, func(ep *networking.WorkloadEntry) bool { return picks(rule.Subsets[subset], ep) }):
+				t.Errorf("%s on %s: subset %s of %s picks no endpoint", r.Name, cluster.Path, d.Subset, d.Host)
+			}
+		}
+	}
+	weigh := func(weights []int32) {
+		sum := int32(0)
+		for _, w := range weights {
+			sum += w
+		}
+		if len(weights) > 1 && sum != 100 {
+			t.Errorf("%s on %s: weights %v don't sum to 100", r.Name, cluster.Path, weights)
+		}
+	}
+	all := seers(r.Namespace, spec.ExportTo)
+	for _, route := range spec.Http {
+		namespaces := []string{}
+		for _, m := range route.Match {
+			namespaces = append(namespaces, m.SourceNamespace)
+		}
+		namespaces = limited(namespaces, all)
+		weights := []int32{}
+		for _, to := range route.Route {
+			check(namespaces, to.Destination)
+			weights = append(weights, to.Weight)
+		}
+		if weigh(weights); route.Mirror != nil {
+			check(namespaces, route.Mirror)
+		}
+	}
+	connections := func(source string, to []*networking.RouteDestination) {
+		weights := []int32{}
+		for _, d := range to {
+			check(limited([]string{source}, all), d.Destination)
+			weights = append(weights, d.Weight)
+		}
+		weigh(weights)
+	}
+	for _, route := range spec.Tls {
+		connections(route.Match[0].SourceNamespace, route.Route)
+	}
+	for _, route := range spec.Tcp {
+		connections(route.Match[0].SourceNamespace, route.Route)
+	}
+}
+
+// limited are the namespaces for which a route's matches hold.
+func limited(sources, all []string) []string {
+	if slices.Contains(sources, "") || len(sources) == 0 {
+		return all
+	}
+	return sources
 }
 
 func clusterAt(set *intent.Set, address string) *intent.Object {
@@ -79,27 +216,42 @@ func clusterAt(set *intent.Set, address string) *intent.Object {
 	return nil
 }
 
-func accepts(set *intent.Set, server *intent.Object, host string, number, gatewayPort uint32) bool {
+func accepts(set *intent.Set, server *intent.Object, host, subset string, number, gatewayPort uint32) bool {
 	resources, _ := generated(set, server)
 	for _, r := range resources {
 		gateway, ok := r.Spec.(*networking.Gateway)
 		if !ok || gateway.Servers[0].Hosts[0] != host || gateway.Servers[0].Port.Number != gatewayPort {
 			continue
 		}
-		for _, other := range resources {
-			switch spec := other.Spec.(type) {
-			case *networking.ServiceEntry:
-				if other.Namespace == r.Namespace && spec.Hosts[0] == host && len(spec.Endpoints) == 1 &&
-					len(spec.Endpoints[0].Ports) == 0 && spec.Endpoints[0].Labels["security.istio.io/tlsMode"] == "istio" &&
-					slices.ContainsFunc(spec.Ports, func(p *networking.ServicePort) bool { return p.Number == number }) {
-					return true
-				}
-			case *networking.DestinationRule:
-				if spec.Host == host && len(spec.ExportTo) == 0 {
-					return true // the Kubernetes service itself, known everywhere
-				}
-			}
+		rule, entry := ruleSeen(resources, r.Namespace, host), entrySeen(resources, r.Namespace, host)
+		if rule == nil || subset != "" && !slices.ContainsFunc(rule.Subsets, func(s *networking.Subset) bool { return s.Name == subset }) {
+			continue
+		}
+		if entry == nil && len(rule.ExportTo) == 0 {
+			return true // the Kubernetes service itself, known everywhere
+		}
+		if entry == nil || !slices.ContainsFunc(entry.Ports, func(p *networking.ServicePort) bool { return p.Number == number }) {
+			continue
+		}
+		inwards := len(entry.Endpoints) == 1 && len(entry.Endpoints[0].Ports) == 0 && entry.Endpoints[0].Labels["security.istio.io/tlsMode"] == "istio"
+		if inwards || entry.WorkloadSelector != nil && selectsAlone(resources, host) {
+			return true
 		}
 	}
 	return false
+}
+
+// selectsAlone holds that the entry that selects pods is the only one for its
+// host in its namespace: istiod joins the endpoints of all.
+func selectsAlone(resources []Resource, host string) bool {
+	namespaces := map[string]int{}
+	selecting := ""
+	for _, r := range resources {
+		if entry, ok := r.Spec.(*networking.ServiceEntry); ok && entry.Hosts[0] == host {
+			if namespaces[r.Namespace]++; entry.WorkloadSelector != nil {
+				selecting = r.Namespace
+			}
+		}
+	}
+	return namespaces[selecting] == 1
 }

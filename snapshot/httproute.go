@@ -15,7 +15,7 @@ import (
 
 // httpRoutes are the routes of an HTTP port's calls from a vantage: one for
 // each rule that can match there, in the rules' order, then the default, which
-// leads to the whole service.
+// leads to the whole service. The first that matches every call is the last.
 func (p *plan) httpRoutes(v vantage, port intent.ServicePort, out *output) []*networking.HTTPRoute {
 	return p.httpRoutesFrom([]vantage{v}, port, out)
 }
@@ -26,27 +26,20 @@ func (p *plan) httpRoutes(v vantage, port intent.ServicePort, out *output) []*ne
 func (p *plan) httpRoutesFrom(from []vantage, port intent.ServicePort, out *output) []*networking.HTTPRoute {
 	var routes []*networking.HTTPRoute
 	all := from[len(from)-1]
-	add := func(made func(v vantage, out *output) *networking.HTTPRoute) {
-		general := made(all, all.heard(out))
+	for _, r := range append(slices.Clone(p.rules), rule{spec: &intent.RoutingRuleSpec{}}) { // the default, at last
+		general := p.ruleRoute(all, r, port, all.heard(out))
 		for _, v := range from[:len(from)-1] {
-			if r := made(v, out); r != nil && !sameBut(r, general, v) {
-				routes = append(routes, r)
+			if own := p.ruleRoute(v, r, port, out); own != nil && !sameBut(own, general, v) {
+				routes = append(routes, own)
 			}
 		}
 		if general != nil {
 			routes = append(routes, general)
 		}
-	}
-	for _, r := range p.rules {
-		add(func(v vantage, out *output) *networking.HTTPRoute { return p.ruleRoute(v, r, port, out) })
-	}
-	add(func(v vantage, _ *output) *networking.HTTPRoute {
-		route := &networking.HTTPRoute{Route: httpDestinations([]destination{{host: v.host}}, port)}
-		if !v.outside {
-			route.Match = []*networking.HTTPMatchRequest{{Port: uint32(port.Port), SourceNamespace: v.source()}}
+		if len(r.spec.Match) == 0 {
+			break
 		}
-		return route
-	})
+	}
 	return routes
 }
 
@@ -70,7 +63,7 @@ func sameBut(r, general *networking.HTTPRoute, v vantage) bool {
 func (p *plan) ruleRoute(v vantage, r rule, port intent.ServicePort, out *output) *networking.HTTPRoute {
 	s := r.spec
 	route := &networking.HTTPRoute{
-		Name: r.path.Name(), Match: p.matches(v, s, port), Timeout: duration(s.Timeout),
+		Name: r.name(), Match: p.matches(v, s, port), Timeout: duration(s.Timeout),
 		Retries: httpRetries(s.Retries), Fault: httpFault(s.Fault), Headers: httpHeaders(s.Headers), CorsPolicy: corsPolicy(s.CORS),
 	}
 	if len(s.Match) > 0 && len(route.Match) == 0 {

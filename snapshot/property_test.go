@@ -137,6 +137,7 @@ func (d *draw) inbound(p intent.Path, g, i int) {
 		in.Ports = []intent.ServicePort{{Port: 81, Protocol: intent.Protocol(d.one("second protocol", protocols...)), TargetPort: 8081}}
 	}
 	d.put(p, in)
+	defer d.rules(p)
 	for _, name := range d.some("clients", "one", "two", "three") {
 		c := &intent.ClientSpec{
 			App: d.one("app", "web", "job", "nowhere"), AppLabel: "a=b",
@@ -157,6 +158,40 @@ func (d *draw) inbound(p intent.Path, g, i int) {
 			}
 			d.put(p+"/clients/"+intent.Path(name)+"/access-points/"+intent.Path(ap), spec)
 		}
+	}
+}
+
+// rules gives an inbound routing rules, as far as they are legal for it.
+func (d *draw) rules(in intent.Path) {
+	for _, name := range d.some("rules", "a", "b", "c") {
+		spec := &intent.RoutingRuleSpec{Priority: rapid.IntRange(0, 1).Draw(d.rt, "priority")}
+		if d.bool("match") {
+			spec.Match = []intent.RouteMatch{{Path: &intent.StringMatch{Prefix: "/" + name}, Clients: d.some("matched", "one", "two")}}
+		}
+		version := func() *intent.RouteVersion {
+			if v := d.one("version", "", "v1", "V.2"); v != "" {
+				return &intent.RouteVersion{Labels: map[string]string{"version": v}}
+			}
+			return nil
+		}
+		for i, weight := range []int{1, 60, 39} {
+			s := intent.RouteSplit{Weight: weight, Version: version(), Cluster: d.one("cluster", "", "edge/c0", "edge/c1", "edge/c2")}
+			if s.Version == nil && s.Cluster == "" {
+				s.Cluster = fmt.Sprint("edge/c", i)
+			}
+			spec.Split = append(spec.Split, s)
+		}
+		switch d.one("mirror", "", "version", "inbound") {
+		case "version":
+			if v := version(); v != nil {
+				spec.Mirror = &intent.RouteMirror{Version: v}
+			}
+		case "inbound":
+			spec.Mirror = &intent.RouteMirror{Inbound: d.one("mirrored", "In_0", "In_1")}
+		}
+		d.put(in+"/routing-rules/"+intent.Path(name), spec)
+		// For services that can't have more.
+		d.put(in+"/routing-rules/only", &intent.RoutingRuleSpec{Priority: spec.Priority, Split: spec.Split})
 	}
 }
 

@@ -16,6 +16,14 @@ type rule struct {
 	spec *intent.RoutingRuleSpec
 }
 
+// name is the rule's, "" for the default.
+func (r rule) name() string {
+	if r.path == "" {
+		return ""
+	}
+	return r.path.Name()
+}
+
 // rulesOf lists an inbound's routing rules in the order in which proxies try
 // them: by priority, the highest first; then the more specific first; then by
 // name.

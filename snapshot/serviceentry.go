@@ -119,7 +119,11 @@ func serviceEntries(p *plan, out *output) {
 		if p.vip.V4.IsValid() {
 			spec.Addresses = []string{p.vip.V4.String()}
 		}
-		out.resources = append(out.resources, p.resource(ServiceEntry, e.namespace, p.inbound.Path, e.role(), spec, e.clients...))
+		origins := slices.Clone(e.clients)
+		if e.selects {
+			origins = append(origins, p.rulePaths()...)
+		}
+		out.resources = append(out.resources, p.resource(ServiceEntry, e.namespace, p.inbound.Path, e.role(), spec, origins...))
 		if old := p.oldNameEntry(); old != nil && !e.gateway {
 			out.resources = append(out.resources, p.resource(ServiceEntry, e.namespace, p.inbound.Path, roleOldName, old, e.clients...))
 		}
