@@ -116,7 +116,7 @@ func randomOp(t *testing.T, rt *rapid.T, set *intent.Set) []intent.Op {
 	i := rapid.IntRange(0, 4).Draw(rt, "cluster")
 	n := rapid.IntRange(0, 2).Draw(rt, "number")
 	group, in := groupPath(n%2), inboundPath(n%2, n)
-	switch rapid.IntRange(0, 12).Draw(rt, "op") {
+	switch rapid.IntRange(0, 14).Draw(rt, "op") {
 	case 0, 1:
 		return []intent.Op{randomCluster(t, rt, i)}
 	case 2:
@@ -147,8 +147,26 @@ func randomOp(t *testing.T, rt *rapid.T, set *intent.Set) []intent.Op {
 			heir.Path, heir.Metadata = is, intent.Metadata{Name: is.Name()}
 			return []intent.Op{removeOp(was), {Method: intent.Put, Path: is, Object: &heir}}
 		}
+	case 12, 13:
+		return []intent.Op{randomRule(t, rt, in)}
 	}
 	return []intent.Op{randomRaw(t, rt, rawPath(n%2, n))}
+}
+
+// randomRule picks versions and clusters, and mirrors to its neighbour.
+func randomRule(t *testing.T, rt *rapid.T, in intent.Path) intent.Op {
+	spec := &intent.RoutingRuleSpec{}
+	for _, weight := range []int{70, 30} {
+		s := intent.RouteSplit{Weight: weight, Cluster: fmt.Sprint("edge/c", rapid.IntRange(0, 3).Draw(rt, "split"))}
+		if rapid.Bool().Draw(rt, "versioned") {
+			s.Version = &intent.RouteVersion{Labels: map[string]string{"version": rapid.SampledFrom([]string{"v1", "v2"}).Draw(rt, "version")}}
+		}
+		spec.Split = append(spec.Split, s)
+	}
+	if other := rapid.SampledFrom([]intent.Path{inboundPath(0, 0), inboundPath(0, 2), inboundPath(1, 1)}).Draw(rt, "mirrored"); other.Group() == in.Group() && other != in {
+		spec.Mirror = &intent.RouteMirror{Inbound: other.Name()}
+	}
+	return putOp(t, in+"/routing-rules/r", spec)
 }
 
 func randomCluster(t *testing.T, rt *rapid.T, i int) intent.Op {
