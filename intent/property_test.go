@@ -22,7 +22,7 @@ var (
 // randomPath draws the path of any object of the small world.
 func randomPath(t *rapid.T) Path {
 	pick := func(names []string) string { return rapid.SampledFrom(names).Draw(t, "name") }
-	kind := rapid.SampledFrom([]Kind{KindCluster, KindGroup, KindGroup, KindTrafficGroup, KindInbound, KindInbound, KindClient, KindAccessPoint, KindIstioResource}).Draw(t, "kind")
+	kind := rapid.SampledFrom([]Kind{KindCluster, KindGroup, KindGroup, KindTrafficGroup, KindInbound, KindInbound, KindClient, KindAccessPoint, KindRoutingRule, KindIstioResource}).Draw(t, "kind")
 	tg := "G/" + pick(someGroups) + "/T/t"
 	switch kind {
 	case KindCluster:
@@ -35,6 +35,8 @@ func randomPath(t *rapid.T) Path {
 		return lengthen(tg + "/I/" + pick(someNames))
 	case KindClient:
 		return lengthen(tg + "/I/" + pick(someNames) + "/K/" + pick(someNames))
+	case KindRoutingRule:
+		return lengthen(tg + "/I/" + pick(someNames) + "/R/" + pick(someNames))
 	case KindAccessPoint:
 		return lengthen(tg + "/I/" + pick(someNames) + "/K/" + pick(someNames) + "/A/ap")
 	}
@@ -72,6 +74,9 @@ func randomSpec(t *rapid.T, p Path) Spec {
 		return g
 	case KindInbound:
 		in := &InboundSpec{App: name("app"), AppLabel: "app=x", ServiceName: name("service"), Port: 80, Protocol: "HTTP"}
+		if rapid.IntRange(0, 3).Draw(t, "protocol") == 0 {
+			in.Protocol = "TCP"
+		}
 		if rapid.Bool().Draw(t, "global") {
 			in.GlobalName = name("host") + ".example"
 		}
@@ -84,10 +89,21 @@ func randomSpec(t *rapid.T, p Path) Spec {
 		return c
 	case KindAccessPoint:
 		return &AccessPointSpec{Action: Allow, URL: []string{}, Access: []string{"GET"}}
+	case KindRoutingRule:
+		r := &RoutingRuleSpec{Priority: rapid.IntRange(0, 1).Draw(t, "priority")}
+		switch rapid.IntRange(0, 3).Draw(t, "rule") {
+		case 0:
+			r.Match = []RouteMatch{{Clients: []string{name("client")}}}
+		case 1:
+			r.Split = []RouteSplit{{Weight: 100, Cluster: "acme/" + rapid.SampledFrom(someClusters).Draw(t, "split")}}
+		case 2:
+			r.Mirror = &RouteMirror{Inbound: name("mirror")}
+		}
+		return r
 	case KindIstioResource:
 		r := &IstioResourceSpec{Clusters: choice()}
 		r.Resource = RawResource{
-			APIVersion: "networking.istio.io/v1", Kind: "ServiceEntry",
+			APIVersion: "networking.istio.io/v1", Kind: rapid.SampledFrom([]string{"ServiceEntry", "VirtualService"}).Draw(t, "raw kind"),
 			Metadata: RawMetadata{Name: name("raw")}, Spec: []byte(`{"hosts":["` + name("host") + `.example"]}`),
 		}
 		return r

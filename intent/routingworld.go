@@ -45,31 +45,28 @@ func (d *draft) checkRule(o *Object) error {
 	for i, m := range spec.Match {
 		for j, name := range m.Clients {
 			if d.next.Get(Path(string(o.Path.Inbound())+"/clients/"+name)) == nil {
-				at.in("match").at(i).in("clients").at(j).add("client %s does not exist below %s", name, o.Path.Inbound())
+				at.in("match").at(i).in("clients").at(j).add("client %s does not exist below %s: create it first", name, o.Path.Inbound())
 			}
 		}
 	}
 	for i, s := range spec.Split {
 		if s.Cluster != "" && d.next.Get(s.clusterPath()) == nil {
-			at.in("split").at(i).in("cluster").add("cluster %s does not exist", s.Cluster)
+			at.in("split").at(i).in("cluster").add("cluster %s does not exist: register it first", s.Cluster)
 		}
 	}
 	if other := spec.Mirrored(o.Path); other != "" {
-		d.checkMirror(at.in("mirror").in("inbound"), o.Path, other)
+		d.checkMirror(at.in("mirror").in("inbound"), other)
 	}
-	if err := conflict(&v, "it names what is not there: create that first"); err != nil {
+	if err := conflict(&v, "it names what is not there, or can't be used so"); err != nil {
 		return err
 	}
 	return d.checkOverlap(o)
 }
 
-func (d *draft) checkMirror(v *violations, rule, other Path) {
-	in := d.next.Get(other)
-	switch {
-	case other == rule.Inbound():
-		v.add("%s is the service itself: name a version of it with mirror.version", other.Name())
+func (d *draft) checkMirror(v *violations, other Path) {
+	switch in := d.next.Get(other); {
 	case in == nil:
-		v.add("the inbound intent %s does not exist", other)
+		v.add("the inbound intent %s does not exist: create it first", other)
 	case !in.Spec.(*InboundSpec).IsHTTP():
 		v.add("%s has no HTTP port, and HTTP calls alone are mirrored", other)
 	}
@@ -81,6 +78,9 @@ func (d *draft) checkRuleProtocol(o *Object) error {
 	inbound := d.next.Get(o.Path.Inbound()).Spec.(*InboundSpec)
 	var v violations
 	at := v.in("spec")
+	if o.Spec.(*RoutingRuleSpec).Mirrored(o.Path) == o.Path.Inbound() {
+		at.in("mirror").in("inbound").add("%s is the service itself: name a version of it with mirror.version", o.Path.Inbound().Name())
+	}
 	if inbound.ServiceMesh == "none" {
 		at.add("the service has no mesh (serviceMesh none), and it takes a proxy to route its calls")
 	} else if !inbound.IsHTTP() {

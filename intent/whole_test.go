@@ -83,6 +83,9 @@ func checkWhole(t failer, s *Set) {
 				}
 				hosts[s.Host(o)] = o.Path
 			}
+			if r, ok := o.Spec.(*RoutingRuleSpec); ok {
+				checkRuleWhole(t, s, o.Path, r)
+			}
 		}
 	}
 	owners := map[string]string{}
@@ -103,6 +106,38 @@ func checkWhole(t failer, s *Set) {
 	}
 	if s.byID.Len() != s.bySeq.Len() || s.byID.Len() > MaxRepeats {
 		t.Fatalf("%d remembered commands, %d in their order", s.byID.Len(), s.bySeq.Len())
+	}
+}
+
+// checkRuleWhole holds that what a routing rule names is there, that its
+// service can follow it, and that no other of its service's is in its place.
+func checkRuleWhole(t failer, s *Set, p Path, r *RoutingRuleSpec) {
+	t.Helper()
+	names := []Path{}
+	for _, m := range r.Match {
+		for _, c := range m.Clients {
+			names = append(names, p.Inbound()+"/clients/"+Path(c))
+		}
+	}
+	for i := range r.Split {
+		names = append(names, r.Split[i].clusterPath())
+	}
+	if other := r.Mirrored(p); other != "" {
+		names = append(names, other)
+	}
+	for _, name := range names {
+		if s.Get(name) == nil {
+			t.Fatalf("%s names %s, which is not there", p, name)
+		}
+	}
+	if in := s.Get(p.Inbound()).Spec.(*InboundSpec); !in.IsHTTP() && len(r.Match)+len(names)-len(r.Split) > 0 {
+		t.Fatalf("%s matches calls of a service that speaks %s", p, in.Protocol)
+	}
+	for other := range s.RoutingRules(p.Inbound()) {
+		theirs := other.Spec.(*RoutingRuleSpec)
+		if other.Path != p && theirs.Priority == r.Priority && len(theirs.Match)+len(r.Match) == 0 {
+			t.Fatalf("%s and %s match every call with one priority", p, other.Path)
+		}
 	}
 }
 
