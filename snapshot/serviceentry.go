@@ -92,9 +92,7 @@ func serviceEntries(p *plan, out *output) {
 				spec.Resolution = networking.ServiceEntry_DNS
 			}
 		}
-		if p.vip.V4.IsValid() {
-			spec.Addresses = []string{p.vip.V4.String()}
-		}
+		spec.Addresses = p.virtualAddresses()
 		out.resources = append(out.resources, p.resource(ServiceEntry, e.namespace, p.inbound.Path, e.role(), spec, e.clients...))
 		if old := p.oldNameEntry(); old != nil && !e.gateway {
 			out.resources = append(out.resources, p.resource(ServiceEntry, e.namespace, p.inbound.Path, roleOldName, old, e.clients...))
@@ -122,7 +120,9 @@ func (p *plan) endpoints(e *hostEntry) []*networking.WorkloadEntry {
 			if mutual {
 				ep.Labels = map[string]string{"security.istio.io/tlsMode": "istio"}
 			}
-			if !s.local {
+			if s.local {
+				ep.Ports = p.instancePorts()
+			} else {
 				ep.Ports = map[string]uint32{}
 				for _, port := range p.ports {
 					ep.Ports[port.Name] = uint32(s.port)
@@ -201,8 +201,6 @@ func (p *plan) oldNameEntry() *networking.ServiceEntry {
 		Resolution: networking.ServiceEntry_STATIC,
 		ExportTo:   []string{"."},
 	}
-	if p.vip.V4.IsValid() {
-		spec.Addresses = []string{p.vip.V4.String()}
-	}
+	spec.Addresses = p.virtualAddresses()
 	return spec
 }
