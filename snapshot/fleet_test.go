@@ -3,6 +3,7 @@ package snapshot
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	networking "istio.io/api/networking/v1alpha3"
@@ -52,7 +53,10 @@ func checkFleet(t testing.TB, set *intent.Set) {
 func checkSNIs(t testing.TB, set *intent.Set, entry *Resource, spec *networking.ServiceEntry) {
 	t.Helper()
 	for _, ep := range spec.Endpoints {
-		for name, port := range ep.Ports { // only gateways' endpoints have ports
+		if isLocal(ep) {
+			continue
+		}
+		for name, port := range ep.Ports {
 			server := clusterAt(set, ep.Address)
 			if server == nil {
 				t.Errorf("%s: no cluster's gateway has address %s", entry.Name, ep.Address)
@@ -65,6 +69,9 @@ func checkSNIs(t testing.TB, set *intent.Set, entry *Resource, spec *networking.
 		}
 	}
 }
+
+// isLocal tells the service itself from a gateway that leads to it.
+func isLocal(ep *networking.WorkloadEntry) bool { return strings.Contains(ep.Address, ".svc.") }
 
 func clusterAt(set *intent.Set, address string) *intent.Object {
 	for cluster := range set.List(intent.KindCluster, "") {
@@ -90,7 +97,7 @@ func accepts(set *intent.Set, server *intent.Object, host string, number, gatewa
 			switch spec := other.Spec.(type) {
 			case *networking.ServiceEntry:
 				if other.Namespace == r.Namespace && spec.Hosts[0] == host && len(spec.Endpoints) == 1 &&
-					len(spec.Endpoints[0].Ports) == 0 && spec.Endpoints[0].Labels["security.istio.io/tlsMode"] == "istio" &&
+					isLocal(spec.Endpoints[0]) && spec.Endpoints[0].Labels["security.istio.io/tlsMode"] == "istio" &&
 					slices.ContainsFunc(spec.Ports, func(p *networking.ServicePort) bool { return p.Number == number }) {
 					return true
 				}
