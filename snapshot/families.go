@@ -59,7 +59,8 @@ func (f families) has(addr netip.Addr) bool {
 // its proxies capture.
 //
 // istiod makes a service of its own of each address of a ServiceEntry, so that
-// proxies listen for each and their DNS answers with all. But a proxy of a
+// proxies listen for each and their DNS answers with all. (The host then has
+// each endpoint twice, all of them alike, so shares stay what they are.) But a proxy of a
 // dual-stack pod captures IPv4 alone, unless dual stack is switched on in its
 // Istio (ISTIO_DUAL_STACK, off by default): an IPv6 address would lead calls
 // past it, nowhere. So both are given only where the record states both

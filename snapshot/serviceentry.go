@@ -93,6 +93,11 @@ func serviceEntries(p *plan, out *output) {
 			}
 		}
 		spec.Addresses = p.virtualAddresses()
+		if e.gateway && len(e.clients) == 0 && len(spec.Addresses) > 1 {
+			// Nobody dials it there, and istiod gives a host its endpoints once
+			// more for each address.
+			spec.Addresses = spec.Addresses[:1]
+		}
 		out.resources = append(out.resources, p.resource(ServiceEntry, e.namespace, p.inbound.Path, e.role(), spec, e.clients...))
 		if old := p.oldNameEntry(); old != nil && !e.gateway {
 			out.resources = append(out.resources, p.resource(ServiceEntry, e.namespace, p.inbound.Path, roleOldName, old, e.clients...))
