@@ -2,10 +2,12 @@ package snapshot
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
+	"google.golang.org/protobuf/types/known/structpb"
 	networking "istio.io/api/networking/v1alpha3"
 
 	"github.com/meshwright/meshwright/intent"
@@ -41,6 +43,53 @@ func checkFleet(t testing.TB, set *intent.Set) {
 		for _, r := range resources {
 			if spec, ok := r.Spec.(*networking.ServiceEntry); ok {
 				checkSNIs(t, set, &r, spec)
+			}
+			if in := set.Get(r.Origins[0].Inbound()); in != nil {
+				checkInbound(t, in.Spec.(*intent.InboundSpec), &r)
+			}
+		}
+	}
+}
+
+// checkInbound holds that a service without a mesh gets nothing of Istio's,
+// and that a NetworkPolicy stands only where no proxy does.
+func checkInbound(t testing.TB, spec *intent.InboundSpec, r *Resource) {
+	t.Helper()
+	if !spec.InMesh() && r.Type.OverXDS() {
+		t.Errorf("%s %s is Istio's, for a service without a mesh", r.Type.Kind, r.Name)
+	}
+	if r.Type.ID == NetworkPolicy {
+		if spec.Proxied() {
+			t.Errorf("%s is for a service with a proxy", r.Name)
+		}
+		checkNetworkPolicy(t, r)
+	}
+}
+
+// checkNetworkPolicy holds that no rule opens more than it names: one without
+// peers would let in everybody, one without ports would open them all.
+func checkNetworkPolicy(t testing.TB, r *Resource) {
+	t.Helper()
+	spec := r.Spec.(*structpb.Struct).AsMap()["spec"].(map[string]any)
+	if types := spec["policyTypes"]; !reflect.DeepEqual(types, []any{"Ingress"}) {
+		t.Errorf("%s has the policy types %v", r.Name, types)
+	}
+	if selector, _ := spec["podSelector"].(map[string]any); selector["matchLabels"] == nil {
+		t.Errorf("%s selects every pod", r.Name)
+	}
+	rules, _ := spec["ingress"].([]any)
+	for _, rule := range rules {
+		fields := rule.(map[string]any)
+		if from, _ := fields["from"].([]any); len(from) == 0 {
+			t.Errorf("%s lets in everybody: %v", r.Name, rule)
+		}
+		ports, _ := fields["ports"].([]any)
+		if len(ports) == 0 {
+			t.Errorf("%s opens every port: %v", r.Name, rule)
+		}
+		for _, port := range ports {
+			if port := port.(map[string]any); port["port"] == nil || port["protocol"] == nil {
+				t.Errorf("%s opens every port or protocol: %v", r.Name, port)
 			}
 		}
 	}
