@@ -52,14 +52,19 @@ func authorizationPolicies(p *plan, out *output) {
 }
 
 // enforced reports whether calls are limited to declared clients at all.
-func (p *plan) enforced() bool {
-	switch p.spec.Authorization {
+func (p *plan) enforced() bool { return enforced(p.set, p.inbound) }
+
+func enforced(set *intent.Set, inbound *intent.Object) bool {
+	switch inbound.Spec.(*intent.InboundSpec).Authorization {
 	case intent.AuthorizeOpen:
 		return false
 	case intent.AuthorizeClients:
 		return true
 	}
-	return slices.ContainsFunc(p.clients, func(c client) bool { return len(c.points) > 0 })
+	for range set.List(intent.KindAccessPoint, inbound.Path) {
+		return true
+	}
+	return false
 }
 
 func (c *client) split() (allow, deny []accessPoint) {

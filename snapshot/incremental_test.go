@@ -228,6 +228,9 @@ func randomInbound(rt *rapid.T, in intent.Path, n int) *intent.InboundSpec {
 	case "none":
 		spec.ServiceMesh = "none"
 	}
+	if rapid.Bool().Draw(rt, "shared pods") {
+		spec.AppLabel, spec.Port = "app=shared", 8080+n
+	}
 	spec.Headless = rapid.Bool().Draw(rt, "headless")
 	return spec
 }

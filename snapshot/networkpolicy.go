@@ -24,14 +24,15 @@ import (
 // lets in every pod of the cluster and the clients' CIDRs; else declared
 // clients alone come in, and with none of them nobody does. Beside a mesh there
 // is a policy where clients would be held to what they may call.
+//
+// A policy closes what it does not open, for every service of the same pods. So
+// it opens, to every pod of the cluster, the ports of those that have no policy
+// of their own: a proxy guards them, or nobody does.
 func networkPolicies(p *plan, out *output) {
-	if !p.serves || p.spec.Proxied() {
+	if !p.serves || !policed(p.set, p.inbound) {
 		return
 	}
 	if p.spec.InMesh() {
-		if !p.enforced() {
-			return
-		}
 		out.problem(p.inbound.Path, "NOT ENFORCED BY IDENTITY: with management.sidecarProxy no, nothing beside the service knows who calls. A NetworkPolicy in the cluster's bundle limits calls to the declared clients' namespaces, pods and CIDRs, by port alone, where the network of the cluster enforces it")
 	}
 	spec := networkingv1.NetworkPolicySpec{
@@ -48,14 +49,53 @@ func networkPolicies(p *plan, out *output) {
 		}
 	}
 	if p.spec.Authorization == intent.AuthorizeOpen {
-		anyPod := networkingv1.NetworkPolicyPeer{NamespaceSelector: &metav1.LabelSelector{}}
-		callers = append([]networkCaller{{peers: []networkingv1.NetworkPolicyPeer{anyPod}, allowed: p.ports}}, callers...)
+		callers = append([]networkCaller{{peers: anyPod(), allowed: p.ports}}, callers...)
 	}
 	for i := range callers {
 		spec.Ingress = append(spec.Ingress, rulesFor(callers, i)...)
 	}
+	if g := p.record.Gateway(intent.Ingress); g != nil && p.spec.ExternalSupport {
+		// Clients outside the mesh come through it, and it knows who they are.
+		pods := metav1.LabelSelector{MatchLabels: g.Selector}
+		from := []networkingv1.NetworkPolicyPeer{{NamespaceSelector: namespace(g.Namespace), PodSelector: &pods}}
+		spec.Ingress = append(spec.Ingress, networkingv1.NetworkPolicyIngressRule{From: from, Ports: policyPorts(p.ports, nil)})
+	}
+	mates, ports := p.unpolicedMates()
+	if len(ports) > 0 {
+		spec.Ingress = append(spec.Ingress, networkingv1.NetworkPolicyIngressRule{From: anyPod(), Ports: ports})
+		origins = append(origins, mates...)
+	}
 	object := kubernetesSpec(&networkingv1.NetworkPolicy{Spec: spec})
 	out.resources = append(out.resources, p.resource(NetworkPolicy, p.namespace, p.inbound.Path, roleMain, object, origins...))
+}
+
+// unpolicedMates finds the inbounds that share the service's pods here and have
+// no policy of their own, and which ports of theirs no policy guards.
+func (p *plan) unpolicedMates() (mates []intent.Path, ports []networkingv1.NetworkPolicyPort) {
+	guarded := slices.Clone(p.ports)
+	var theirs []intent.ServicePort
+	for mate := range p.set.PodMates(p.inbound) {
+		switch {
+		case !slices.Contains(p.set.ServerClusters(mate), p.cluster.Path):
+		case policed(p.set, mate):
+			guarded = append(guarded, mate.Spec.(*intent.InboundSpec).AllPorts()...)
+		default:
+			theirs = append(theirs, mate.Spec.(*intent.InboundSpec).AllPorts()...)
+			mates = append(mates, mate.Path)
+		}
+	}
+	return mates, policyPorts(theirs, guarded)
+}
+
+// policed reports whether an inbound has a NetworkPolicy where it is served.
+func policed(set *intent.Set, inbound *intent.Object) bool {
+	spec := inbound.Spec.(*intent.InboundSpec)
+	return !spec.Proxied() && (!spec.InMesh() || enforced(set, inbound))
+}
+
+// anyPod is every pod of the cluster.
+func anyPod() []networkingv1.NetworkPolicyPeer {
+	return []networkingv1.NetworkPolicyPeer{{NamespaceSelector: &metav1.LabelSelector{}}}
 }
 
 // networkCaller is a client as the network knows it.
@@ -84,8 +124,7 @@ func (p *plan) networkCaller(c *client, out *output) networkCaller {
 		pods := podSelector(c.spec.AppLabel)
 		for _, ns := range c.namespaces {
 			n.peers = append(n.peers, networkingv1.NetworkPolicyPeer{
-				NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"kubernetes.io/metadata.name": ns}},
-				PodSelector:       &pods,
+				NamespaceSelector: namespace(ns), PodSelector: &pods,
 			})
 		}
 	}
@@ -205,6 +244,11 @@ func policyPorts(allowed, denied []intent.ServicePort) []networkingv1.NetworkPol
 		}
 	}
 	return out
+}
+
+// namespace selects one by its name, which Kubernetes makes a label of it.
+func namespace(name string) *metav1.LabelSelector {
+	return &metav1.LabelSelector{MatchLabels: map[string]string{"kubernetes.io/metadata.name": name}}
 }
 
 // podSelector selects the pods that bear an appLabel.
