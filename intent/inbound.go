@@ -122,12 +122,16 @@ func (s *InboundSpec) IsHTTP() bool {
 	return false
 }
 
-// TLSMode is the service's TLS type, MUTUAL unless it says otherwise.
+// TLSMode is the service's TLS type, MUTUAL unless it says otherwise; NONE
+// where no proxy could end that.
 func (s *InboundSpec) TLSMode() string {
-	if s.Management == nil || s.Management.TLSType == "" {
+	switch {
+	case s.Management != nil && s.Management.TLSType != "":
+		return s.Management.TLSType
+	case s.Proxied():
 		return TLSMutual
 	}
-	return s.Management.TLSType
+	return TLSNone
 }
 
 func (s *InboundSpec) normalize() {
@@ -181,11 +185,16 @@ func (s *InboundSpec) validate(v *violations) {
 	for i, j := range s.JWT {
 		j.validate(v.in("jwt").at(i))
 	}
+	s.checkMesh(v)
 	s.notYet(v)
 }
 
 func (s *InboundSpec) validatePorts(v *violations) {
-	numbers, names := map[int]bool{s.Port: true}, map[string]bool{PortName(s.Protocol, s.Port): true}
+	type transport struct { // UDP and TCP number their ports apart
+		port int
+		udp  bool
+	}
+	numbers, names := map[transport]bool{{s.Port, s.Protocol == "UDP"}: true}, map[string]bool{PortName(s.Protocol, s.Port): true}
 	for i, p := range s.Ports {
 		at := v.at(i)
 		if p.Name != "" {
@@ -196,17 +205,18 @@ func (s *InboundSpec) validatePorts(v *violations) {
 		if p.TargetPort != 0 {
 			at.in("targetPort").check(checkPort(p.TargetPort))
 		}
-		if numbers[p.Port] {
+		number := transport{p.Port, p.Protocol == "UDP"}
+		if numbers[number] {
 			at.in("port").add("%d is a port of this service already", p.Port)
 		}
 		name := p.Name
 		if name == "" {
 			name = PortName(p.Protocol, p.Port)
 		}
-		if names[name] && !numbers[p.Port] {
+		if names[name] && !numbers[number] {
 			at.in("name").add("%q names another port of this service already", name)
 		}
-		numbers[p.Port], names[name] = true, true
+		numbers[number], names[name] = true, true
 	}
 }
 

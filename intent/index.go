@@ -14,6 +14,7 @@ type indexClass string
 const (
 	byHost      indexClass = "host"      // global host → inbound
 	byService   indexClass = "service"   // namespace/service → inbound
+	byPods      indexClass = "pods"      // namespace/appLabel → inbound
 	byVIP       indexClass = "vip"       // address → global host
 	byRaw       indexClass = "raw"       // group/Kind/namespace/name → Istio resource
 	byEntryHost indexClass = "entryhost" // host of a raw ServiceEntry → Istio resource
@@ -66,6 +67,7 @@ func (s *Set) keysOf(o *Object) []string {
 	case *InboundSpec:
 		add(byHost, s.Host(o))
 		add(byService, s.Namespace(o.Path)+"/"+spec.ServiceName)
+		add(byPods, s.Namespace(o.Path)+"/"+spec.AppLabel)
 	case *ClientSpec:
 		if spec.Group != nil {
 			add(byGuest, string(spec.Group.Path()))

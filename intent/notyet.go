@@ -14,21 +14,11 @@ func (s *InboundSpec) notYet(v *violations) {
 		{"externalSupport", s.ExternalSupport},
 		{"externalName", s.ExternalName != ""},
 		{"external", s.External != nil},
-		{"headless", s.Headless},
 		{"jwt", len(s.JWT) > 0},
 	} {
 		if f.used {
 			v.in(f.field).add(notYetText)
 		}
-	}
-	if s.ServiceMesh == "none" {
-		v.in("serviceMesh").add("%q %s", "none", notYetText)
-	}
-	if s.Management != nil && s.Management.SidecarProxy == "no" {
-		v.in("management").in("sidecarProxy").add("%q %s", "no", notYetText)
-	}
-	if s.Protocol == "UDP" {
-		v.in("protocol").add("%q %s", "UDP", notYetText)
 	}
 }
 

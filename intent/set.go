@@ -160,9 +160,20 @@ func (s *Set) Namespace(p Path) string {
 // Namesakes yields the other inbounds whose service has the same Kubernetes
 // name, namespace included, in path order.
 func (s *Set) Namesakes(inbound *Object) iter.Seq[*Object] {
-	service := s.Namespace(inbound.Path) + "/" + inbound.Spec.(*InboundSpec).ServiceName
+	return s.others(inbound, byService, inbound.Spec.(*InboundSpec).ServiceName)
+}
+
+// PodMates yields the other inbounds whose service has the same pods, by
+// namespace and label, in path order.
+func (s *Set) PodMates(inbound *Object) iter.Seq[*Object] {
+	return s.others(inbound, byPods, inbound.Spec.(*InboundSpec).AppLabel)
+}
+
+// others yields the other inbounds that share a value in an inbound's
+// namespace.
+func (s *Set) others(inbound *Object, class indexClass, value string) iter.Seq[*Object] {
 	return func(yield func(*Object) bool) {
-		for p := range s.lookup(byService, service) {
+		for p := range s.lookup(class, s.Namespace(inbound.Path)+"/"+value) {
 			if p != inbound.Path && !yield(s.Get(p)) {
 				return
 			}

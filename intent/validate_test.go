@@ -86,6 +86,7 @@ var nothingRefused = map[string]string{
 	"DeploymentIntentGroup /spec/sidecarScope":                                   "a boolean",
 	"DeploymentIntentGroup /spec/gatewayApi":                                     "a boolean",
 	"DeploymentIntentGroup /spec/logicalCloud":                                   "free text",
+	"InboundIntent /spec/headless":                                               "a boolean",
 	"InboundIntent /spec/jwt/*/forwardOriginalToken":                             "a boolean",
 	"InboundIntent /spec/trafficPolicy/loadBalancing/consistentHash/useSourceIp": "a boolean",
 	"RoutingRule /spec/cors/allowCredentials":                                    "a boolean",

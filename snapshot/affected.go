@@ -35,13 +35,14 @@ func affected(old, next *intent.Set, changes []intent.Change) affectedBy {
 			}
 		}
 	}
-	a.namesakes(old, next)
+	a.neighbours(old, next)
 	return a
 }
 
-// namesakes adds the inbounds whose services bear the name of one that is
-// concerned: which of them the name leads to depends on all of them.
-func (a *affectedBy) namesakes(sets ...*intent.Set) {
+// neighbours adds the inbounds whose services bear the name of one that is
+// concerned: which of them the name leads to depends on all of them. It also
+// adds those that share its pods, whose NetworkPolicies depend on all of them.
+func (a *affectedBy) neighbours(sets ...*intent.Set) {
 	for _, unit := range slices.Collect(maps.Keys(a.units)) {
 		for _, set := range sets {
 			o := set.Get(unit)
@@ -49,6 +50,9 @@ func (a *affectedBy) namesakes(sets ...*intent.Set) {
 				continue
 			}
 			for other := range set.Namesakes(o) {
+				a.units[other.Path] = true
+			}
+			for other := range set.PodMates(o) {
 				a.units[other.Path] = true
 			}
 		}

@@ -10,7 +10,8 @@ import (
 	"github.com/meshwright/meshwright/intent"
 )
 
-// authorizationPolicies say who may call the serving workload, where it runs:
+// authorizationPolicies say who may call the serving workload, where it runs
+// and a proxy stands beside it to hold them (see [networkPolicies] else):
 //
 //   - open: nothing is made;
 //   - clients: each declared client may call anything but what its DENY access
@@ -23,7 +24,7 @@ import (
 // DENY policy. Where no client is left to allow, a policy without rules shuts
 // the workload: with no ALLOW policy at all, Istio would let everyone in.
 func authorizationPolicies(p *plan, out *output) {
-	if !p.serves || !p.enforced() || p.inRootNamespace() {
+	if !p.serves || !p.spec.Proxied() || !p.enforced() || p.inRootNamespace() {
 		return
 	}
 	if p.spec.TLSMode() == intent.TLSNone && len(p.clients) > 0 {
@@ -51,14 +52,19 @@ func authorizationPolicies(p *plan, out *output) {
 }
 
 // enforced reports whether calls are limited to declared clients at all.
-func (p *plan) enforced() bool {
-	switch p.spec.Authorization {
+func (p *plan) enforced() bool { return enforced(p.set, p.inbound) }
+
+func enforced(set *intent.Set, inbound *intent.Object) bool {
+	switch inbound.Spec.(*intent.InboundSpec).Authorization {
 	case intent.AuthorizeOpen:
 		return false
 	case intent.AuthorizeClients:
 		return true
 	}
-	return slices.ContainsFunc(p.clients, func(c client) bool { return len(c.points) > 0 })
+	for range set.List(intent.KindAccessPoint, inbound.Path) {
+		return true
+	}
+	return false
 }
 
 func (c *client) split() (allow, deny []accessPoint) {

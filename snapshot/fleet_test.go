@@ -2,10 +2,12 @@ package snapshot
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
+	"google.golang.org/protobuf/types/known/structpb"
 	networking "istio.io/api/networking/v1alpha3"
 
 	"github.com/meshwright/meshwright/intent"
@@ -48,6 +50,50 @@ func checkFleet(t testing.TB, set *intent.Set) {
 				}
 				checkDestinations(t, cluster, resources, &r, spec)
 			}
+			if in := set.Get(r.Origins[0].Inbound()); in != nil {
+				checkInbound(t, in.Spec.(*intent.InboundSpec), &r)
+			}
+		}
+	}
+}
+
+// checkInbound holds that a service without a mesh gets nothing of Istio's,
+// and that a NetworkPolicy opens what it names alone.
+func checkInbound(t testing.TB, spec *intent.InboundSpec, r *Resource) {
+	t.Helper()
+	if !spec.InMesh() && r.Type.OverXDS() {
+		t.Errorf("%s %s is Istio's, for a service without a mesh", r.Type.Kind, r.Name)
+	}
+	if r.Type.ID == NetworkPolicy {
+		checkNetworkPolicy(t, r)
+	}
+}
+
+// checkNetworkPolicy holds that no rule opens more than it names: one without
+// peers would let in everybody, one without ports would open them all.
+func checkNetworkPolicy(t testing.TB, r *Resource) {
+	t.Helper()
+	spec := r.Spec.(*structpb.Struct).AsMap()["spec"].(map[string]any)
+	if types := spec["policyTypes"]; !reflect.DeepEqual(types, []any{"Ingress"}) {
+		t.Errorf("%s has the policy types %v", r.Name, types)
+	}
+	if selector, _ := spec["podSelector"].(map[string]any); selector["matchLabels"] == nil {
+		t.Errorf("%s selects every pod", r.Name)
+	}
+	rules, _ := spec["ingress"].([]any)
+	for _, rule := range rules {
+		fields := rule.(map[string]any)
+		if from, _ := fields["from"].([]any); len(from) == 0 {
+			t.Errorf("%s lets in everybody: %v", r.Name, rule)
+		}
+		ports, _ := fields["ports"].([]any)
+		if len(ports) == 0 {
+			t.Errorf("%s opens every port: %v", r.Name, rule)
+		}
+		for _, port := range ports {
+			if port := port.(map[string]any); port["port"] == nil || port["protocol"] == nil {
+				t.Errorf("%s opens every port or protocol: %v", r.Name, port)
+			}
 		}
 	}
 }
@@ -66,7 +112,10 @@ func checkSNIs(t testing.TB, set *intent.Set, resources []Resource, entry *Resou
 		}
 	}
 	for _, ep := range spec.Endpoints {
-		for name, port := range ep.Ports { // only gateways' endpoints have ports
+		if isLocal(ep) {
+			continue
+		}
+		for name, port := range ep.Ports {
 			server := clusterAt(set, ep.Address)
 			if server == nil {
 				t.Errorf("%s: no cluster's gateway has address %s", entry.Name, ep.Address)
@@ -203,6 +252,9 @@ func limited(sources, all []string) []string {
 	return sources
 }
 
+// isLocal tells the service itself from a gateway that leads to it.
+func isLocal(ep *networking.WorkloadEntry) bool { return strings.Contains(ep.Address, ".svc.") }
+
 func clusterAt(set *intent.Set, address string) *intent.Object {
 	for cluster := range set.List(intent.KindCluster, "") {
 		for _, gateways := range [][]intent.Gateway{cluster.Spec.(*intent.ClusterSpec).Gateways, cluster.LastGateways} {
@@ -233,7 +285,7 @@ func accepts(set *intent.Set, server *intent.Object, host, subset string, number
 		if entry == nil || !slices.ContainsFunc(entry.Ports, func(p *networking.ServicePort) bool { return p.Number == number }) {
 			continue
 		}
-		inwards := len(entry.Endpoints) == 1 && len(entry.Endpoints[0].Ports) == 0 && entry.Endpoints[0].Labels["security.istio.io/tlsMode"] == "istio"
+		inwards := len(entry.Endpoints) == 1 && isLocal(entry.Endpoints[0]) && entry.Endpoints[0].Labels["security.istio.io/tlsMode"] == "istio"
 		if inwards || entry.WorkloadSelector != nil && selectsAlone(resources, host) {
 			return true
 		}

@@ -20,10 +20,6 @@ const (
 
 // generators make an inbound's objects for one cluster, each those of one
 // kind, out of the plan alone.
-//
-// Kinds that no intent asks for yet have their place here: Sidecar,
-// RequestAuthentication (inbound.jwt), and WorkloadEntry and ServiceEntry per
-// instance (inbound.headless).
 var generators = []func(*plan, *output){
 	serviceEntries,
 	destinationRules,
@@ -31,6 +27,15 @@ var generators = []func(*plan, *output){
 	virtualServices,
 	peerAuthentications,
 	authorizationPolicies,
+	networkPolicies,
+}
+
+// meshlessGenerators are those for an inbound without a service mesh: of
+// Kubernetes' own kinds alone.
+var meshlessGenerators = []func(*plan, *output){
+	services,
+	endpointSlices,
+	networkPolicies,
 }
 
 // output collects what one unit makes for one cluster.
@@ -83,7 +88,7 @@ func generate(set *intent.Set, unit, cluster *intent.Object) ([]Resource, []Prob
 		rawResource(set, unit, cluster, &out)
 	default:
 		p := newPlan(set, unit, cluster, &out)
-		for _, g := range generators {
+		for _, g := range p.generators() {
 			g(p, &out)
 		}
 	}
@@ -94,6 +99,13 @@ func generate(set *intent.Set, unit, cluster *intent.Object) ([]Resource, []Prob
 		return cmp.Or(cmp.Compare(a.Intent, b.Intent), cmp.Compare(a.Message, b.Message))
 	})
 	return out.resources, slices.Compact(out.problems)
+}
+
+func (p *plan) generators() []func(*plan, *output) {
+	if p.spec.InMesh() {
+		return generators
+	}
+	return meshlessGenerators
 }
 
 // variantOf names the clusters to which a unit gives the same objects; it is

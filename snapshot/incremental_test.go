@@ -180,6 +180,15 @@ func randomCluster(t *testing.T, rt *rapid.T, i int) intent.Op {
 	}
 	spec.TrustDomain = one("trust domain", "", "td.example.com")
 	spec.Delivery = intent.Delivery(one("delivery", "", "bundle"))
+	if one("ingress", "there", "gone") == "there" {
+		spec.Gateways = append(spec.Gateways, intent.Gateway{Name: "in", Role: intent.Ingress, Addresses: []string{fmt.Sprintf("192.0.2.%d", 100+i)}})
+	}
+	switch one("families", "shown", "IPv6", "both") {
+	case "IPv6":
+		spec.IPFamilies = []intent.IPFamily{intent.IPv6}
+	case "both":
+		spec.IPFamilies = []intent.IPFamily{intent.IPv4, intent.IPv6}
+	}
 	if rapid.Bool().Draw(rt, "revision") {
 		spec.Istio = &intent.IstioInstall{Revision: "canary"}
 	}
@@ -226,10 +235,20 @@ func randomRaw(t *testing.T, rt *rapid.T, path intent.Path) intent.Op {
 
 // randomInbound has its own name, or shares its service's name with others.
 func randomInbound(rt *rapid.T, in intent.Path, n int) *intent.InboundSpec {
-	if !rapid.Bool().Draw(rt, "namesake") {
-		return inboundSpec(n)
+	spec := inboundSpec(n)
+	if rapid.Bool().Draw(rt, "namesake") {
+		spec = inboundSpec(0)
+		spec.GlobalName = in.Name() + "." + in.Group().Name() + ".example"
 	}
-	spec := inboundSpec(0)
-	spec.GlobalName = in.Name() + "." + in.Group().Name() + ".example"
+	switch rapid.SampledFrom([]string{"", "no sidecar", "none"}).Draw(rt, "mesh") {
+	case "no sidecar":
+		spec.Management = &intent.Management{SidecarProxy: "no"}
+	case "none":
+		spec.ServiceMesh = "none"
+	}
+	if rapid.Bool().Draw(rt, "shared pods") {
+		spec.AppLabel, spec.Port = "app=shared", 8080+n
+	}
+	spec.Headless = rapid.Bool().Draw(rt, "headless")
 	return spec
 }

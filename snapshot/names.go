@@ -29,6 +29,8 @@ const (
 	roleGateway role = "gateway" // for the east-west gateway
 	roleAllow   role = "allow"
 	roleDeny    role = "deny"
+	roleIPv4    role = "ipv4"
+	roleIPv6    role = "ipv6"
 )
 
 // objectName is the name of an object that an intent makes: readable words of

@@ -9,7 +9,7 @@ import (
 
 // peerAuthentications says whether the serving workload takes mutual TLS only.
 func peerAuthentications(p *plan, out *output) {
-	if !p.serves {
+	if !p.serves || !p.spec.Proxied() {
 		return
 	}
 	if p.inRootNamespace() {

@@ -19,6 +19,7 @@ type plan struct {
 	namespace string // of the service
 	host      string // the global name, by which clients call it everywhere
 	vip       intent.VIP
+	families  families // that this cluster has
 	ports     []intent.ServicePort
 	clients   []client // in path order
 	rules     []rule   // in the order in which they are tried
@@ -73,6 +74,7 @@ func newPlan(set *intent.Set, inbound, cluster *intent.Object, out *output) *pla
 		namespace: set.Namespace(inbound.Path), host: set.Host(inbound), ports: spec.AllPorts(),
 	}
 	p.vip = set.VIP(p.host)
+	p.families = familiesOf(cluster)
 	servers := set.ServerClusters(inbound)
 	p.serves = slices.Contains(servers, cluster.Path)
 	for o := range set.List(intent.KindClient, inbound.Path) {
@@ -85,12 +87,19 @@ func newPlan(set *intent.Set, inbound, cluster *intent.Object, out *output) *pla
 		out.problem(inbound.Path, "no cluster serves it: place app %s of its deployment intent group", spec.App)
 		return p
 	}
+	if !spec.InMesh() {
+		p.reachOutsideMesh(servers, out)
+		return p
+	}
 	if p.serves {
 		p.expose(out)
 	}
 	if len(p.callers) > 0 {
 		p.reach(servers, out)
 		p.findNamesake(out)
+	}
+	if spec.Headless {
+		p.checkHeadless(out)
 	}
 	return p
 }
@@ -167,6 +176,11 @@ func (p *plan) expose(out *output) {
 	if !p.exposed {
 		return
 	}
+	if !p.spec.Proxied() {
+		p.exposed = false
+		out.problem(p.inbound.Path, "clients on other clusters can't reach it: with management.sidecarProxy no, nothing here ends the mutual TLS that they call with")
+		return
+	}
 	if p.gateway = p.record.Gateway(intent.EastWest); p.gateway != nil {
 		return
 	}
@@ -182,6 +196,8 @@ func (p *plan) reach(servers []intent.Path, out *output) {
 	for _, path := range servers {
 		if path == p.cluster.Path {
 			p.sites = append([]site{p.localSite()}, p.sites...)
+		} else if !p.spec.Proxied() {
+			out.problem(p.inbound.Path, "instances on cluster %s can't be reached from here: with management.sidecarProxy no, nothing there ends the mutual TLS of calls between clusters", path.ClusterName())
 		} else if s, ok := p.remoteSite(path, out); ok {
 			p.sites = append(p.sites, s)
 		}
@@ -208,8 +224,12 @@ func (p *plan) findNamesake(out *output) {
 	}
 	for other := range p.set.Namesakes(p.inbound) {
 		if slices.Contains(unitClusters(p.set, other), p.cluster.Path) {
-			out.problem(p.inbound.Path, "clients on this cluster reach it as %s only: %s stands for a service %s/%s here too", p.host, other.Path, p.namespace, p.spec.ServiceName)
 			p.namesake = other.Path
+			if !p.spec.InMesh() {
+				out.problem(p.inbound.Path, "clients on this cluster can't reach it: %s stands for a service %s/%s here too", other.Path, p.namespace, p.spec.ServiceName)
+				return
+			}
+			out.problem(p.inbound.Path, "clients on this cluster reach it as %s only: %s stands for a service %s/%s here too", p.host, other.Path, p.namespace, p.spec.ServiceName)
 			return
 		}
 	}
@@ -235,23 +255,36 @@ func (p *plan) localSite() site {
 	}
 }
 
-// remoteSite is another cluster behind its east-west gateway. A gateway that
+// gatewayOf is another cluster's gateway, one with addresses, or nil. One that
 // has lost its addresses is reached where it last was.
-func (p *plan) remoteSite(path intent.Path, out *output) (site, bool) {
-	cluster := p.set.Get(path)
-	record := cluster.Spec.(*intent.ClusterSpec)
-	g := record.Gateway(intent.EastWest)
-	if g == nil || len(g.Addresses) == 0 {
-		last := gatewayIn(cluster.LastGateways, intent.EastWest)
-		if last == nil || len(last.Addresses) == 0 {
-			out.problem(p.inbound.Path, "cluster %s has no east-west gateway address, so its instances can't be reached from here: add one to its gateways", path.ClusterName())
-			return site{}, false
-		}
-		g = last
-		out.problem(p.inbound.Path, "cluster %s has no east-west gateway address any more: the last one known is kept", path.ClusterName())
+func (p *plan) gatewayOf(path intent.Path, r intent.GatewayRole, out *output) *intent.Gateway {
+	cluster, noun := p.set.Get(path), roleNouns[r]
+	if g := cluster.Spec.(*intent.ClusterSpec).Gateway(r); g != nil && len(g.Addresses) > 0 {
+		return g
 	}
-	s := site{path: path, addresses: slices.Sorted(slices.Values(g.Addresses)), port: tlsPort(g), network: record.Network, share: 1}
-	s.addresses = slices.Compact(s.addresses)
+	last := gatewayIn(cluster.LastGateways, r)
+	if last == nil || len(last.Addresses) == 0 {
+		out.problem(p.inbound.Path, "cluster %s has no %s gateway address, so its instances can't be reached from here: add one to its gateways", path.ClusterName(), noun)
+		return nil
+	}
+	out.problem(p.inbound.Path, "cluster %s has no %s gateway address any more: the last one known is kept", path.ClusterName(), noun)
+	return last
+}
+
+// roleNouns are what messages call a gateway of a role.
+var roleNouns = map[intent.GatewayRole]string{intent.EastWest: "east-west", intent.Ingress: "ingress", intent.Egress: "egress"}
+
+// remoteSite is another cluster behind its east-west gateway.
+func (p *plan) remoteSite(path intent.Path, out *output) (site, bool) {
+	g := p.gatewayOf(path, intent.EastWest, out)
+	if g == nil {
+		return site{}, false
+	}
+	record := p.set.Get(path).Spec.(*intent.ClusterSpec)
+	s := site{path: path, port: tlsPort(g), network: record.Network, share: 1}
+	if s.addresses = p.reachable(path, g, out); len(s.addresses) == 0 {
+		return site{}, false
+	}
 	// A neighbour in the very zone of this cluster is told from it by a
 	// sub-zone of its own, so that local instances still come first.
 	beside := ""

@@ -103,6 +103,12 @@ func (d *draw) cluster(i int) *intent.ClusterSpec {
 			g.Addresses = []string{fmt.Sprintf("gw%d.example.com", i)}
 		}
 		c.Gateways = []intent.Gateway{g}
+		if d.bool("ingress") {
+			c.Gateways = append(c.Gateways, intent.Gateway{Name: "in", Role: intent.Ingress, Addresses: g.Addresses})
+		}
+	}
+	for _, f := range d.some("families", "IPv4", "IPv6") {
+		c.IPFamilies = append(c.IPFamilies, intent.IPFamily(f))
 	}
 	return c
 }
@@ -132,6 +138,17 @@ func (d *draw) inbound(p intent.Path, g, i int) {
 		Authorization: d.one("authorization", "", "clients", "open"),
 		Management:    &intent.Management{TLSType: d.one("tls type", "", "SIMPLE", "NONE")},
 		TrafficPolicy: d.trafficPolicy(),
+	}
+	switch d.one("mesh", "", "no sidecar", "none") {
+	case "no sidecar":
+		in.Management.SidecarProxy = "no"
+	case "none":
+		in.ServiceMesh = "none"
+		in.Protocol = intent.Protocol(d.one("meshless protocol", append(protocols, "UDP")...))
+	}
+	in.Headless = d.bool("headless")
+	if d.bool("namesake") {
+		in.ServiceName, in.GlobalName = "same", fmt.Sprintf("svc%d%d.example", g, i)
 	}
 	if d.bool("second port") {
 		in.Ports = []intent.ServicePort{{Port: 81, Protocol: intent.Protocol(d.one("second protocol", protocols...)), TargetPort: 8081}}

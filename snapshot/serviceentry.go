@@ -116,8 +116,11 @@ func serviceEntries(p *plan, out *output) {
 				spec.Resolution = networking.ServiceEntry_DNS
 			}
 		}
-		if p.vip.V4.IsValid() {
-			spec.Addresses = []string{p.vip.V4.String()}
+		spec.Addresses = p.virtualAddresses()
+		if e.gateway && len(e.clients) == 0 && len(spec.Addresses) > 1 {
+			// Nobody dials it there, and istiod gives a host its endpoints once
+			// more for each address.
+			spec.Addresses = spec.Addresses[:1]
 		}
 		origins := slices.Clone(e.clients)
 		if e.selects {
@@ -158,7 +161,9 @@ func (p *plan) endpoints(e *hostEntry) []*networking.WorkloadEntry {
 			if ep.Labels = p.endpointLabels(e, s); mutual {
 				ep.Labels["security.istio.io/tlsMode"] = "istio"
 			}
-			if !s.local {
+			if s.local {
+				ep.Ports = p.instancePorts()
+			} else {
 				ep.Ports = map[string]uint32{}
 				for _, port := range p.ports {
 					ep.Ports[port.Name] = uint32(s.port)
@@ -237,8 +242,6 @@ func (p *plan) oldNameEntry() *networking.ServiceEntry {
 		Resolution: networking.ServiceEntry_STATIC,
 		ExportTo:   []string{"."},
 	}
-	if p.vip.V4.IsValid() {
-		spec.Addresses = []string{p.vip.V4.String()}
-	}
+	spec.Addresses = p.virtualAddresses()
 	return spec
 }
