@@ -41,5 +41,4 @@ func (a *AccessPointSpec) notYet(v *violations) {
 	}
 }
 
-func (o *OutboundSpec) notYet(v *violations)    { v.add("an outbound intent " + notYetText) }
 func (r *RoutingRuleSpec) notYet(v *violations) { v.add("a routing rule " + notYetText) }

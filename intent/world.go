@@ -25,7 +25,7 @@ func (d *draft) settle(ops []Op) error {
 		}
 	}
 	for _, p := range sortedKeys(resources) {
-		if err := d.checkResource(d.next.Get(Path(p))); err != nil {
+		if err := d.checkUnique(d.next.Get(Path(p))); err != nil {
 			return resources.blame(err, ops, Path(p))
 		}
 	}
@@ -71,7 +71,7 @@ func opOf(ops []Op, p Path) int {
 }
 
 // settleChange checks what one changed object refers to and what refers to it,
-// and collects the inbounds and resources whose uniqueness it may have broken.
+// and collects the inbounds and resources (outbounds among them) whose uniqueness it may have broken.
 func (d *draft) settleChange(c Change, inbounds, resources drawn) error {
 	if c.New == nil {
 		return d.checkUnreferenced(c)
@@ -113,6 +113,8 @@ func (d *draft) settleChange(c Change, inbounds, resources drawn) error {
 			return err
 		}
 		resources.add(c.Path, c.Path)
+	case *OutboundSpec:
+		resources.add(c.Path, c.Path)
 	}
 	return nil
 }
@@ -141,9 +143,19 @@ func (d *draft) drawIn(o *Object, cause Path, inbounds, resources drawn) {
 	for in := range d.next.List(KindInbound, o.Path) {
 		inbounds.add(in.Path, cause)
 	}
-	for r := range d.next.List(KindIstioResource, o.Path) {
-		resources.add(r.Path, cause)
+	for _, k := range []Kind{KindOutbound, KindIstioResource} {
+		for r := range d.next.List(k, o.Path) {
+			resources.add(r.Path, cause)
+		}
 	}
+}
+
+// checkUnique judges an object that is no inbound.
+func (d *draft) checkUnique(o *Object) error {
+	if o.Kind() == KindOutbound {
+		return d.checkOutbound(o)
+	}
+	return d.checkResource(o)
 }
 
 func (d *draft) checkClusters(v *violations, refs []ClusterRef) {
@@ -202,7 +214,13 @@ func (d *draft) checkInbound(in *Object) error {
 	for other := range d.next.lookup(byEntryHost, host) {
 		at.add("host %q is claimed by the ServiceEntry in %s", host, other)
 	}
+	for other := range d.next.lookup(byOutHost, host) {
+		at.add("host %q is a service outside the mesh by %s", host, other)
+	}
 	service := d.next.Namespace(in.Path) + "/" + spec.ServiceName
+	for other := range d.next.lookup(byOutName, service) {
+		v.in("spec").in("serviceName").add("service %s is one outside the mesh by %s", service, other)
+	}
 	for other := range d.next.lookup(byService, service) {
 		if other == in.Path {
 			continue
@@ -232,6 +250,11 @@ func (d *draft) checkResource(o *Object) error {
 	for i, h := range spec.Resource.entryHosts() {
 		for other := range d.next.lookup(byHost, h) {
 			v.in("spec").in("resource").in("spec").in("hosts").at(i).add("host %q is claimed by %s", h, other)
+		}
+		for other := range d.next.lookup(byOutHost, h) {
+			if common(d.next.Chosen(spec.Clusters), d.next.OutboundClusters(d.next.Get(other))) != "" {
+				v.in("spec").in("resource").in("spec").in("hosts").at(i).add("host %q is claimed by %s", h, other)
+			}
 		}
 	}
 	return conflict(&v, "another intent is in the way")

@@ -40,16 +40,24 @@ func affected(old, next *intent.Set, changes []intent.Change) affectedBy {
 }
 
 // namesakes adds the inbounds whose services bear the name of one that is
-// concerned: which of them the name leads to depends on all of them.
+// concerned, for which of them the name leads to depends on all of them, and
+// the outbounds that share the host of one.
 func (a *affectedBy) namesakes(sets ...*intent.Set) {
 	for _, unit := range slices.Collect(maps.Keys(a.units)) {
 		for _, set := range sets {
 			o := set.Get(unit)
-			if o == nil || o.Kind() != intent.KindInbound {
+			if o == nil {
 				continue
 			}
-			for other := range set.Namesakes(o) {
-				a.units[other.Path] = true
+			switch o.Kind() {
+			case intent.KindInbound:
+				for other := range set.Namesakes(o) {
+					a.units[other.Path] = true
+				}
+			case intent.KindOutbound:
+				for other := range set.SameHost(o) {
+					a.units[other.Path] = true
+				}
 			}
 		}
 	}

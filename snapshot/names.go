@@ -11,7 +11,7 @@ import (
 const (
 	// namePrefix marks what is generated. A raw Istio resource may not begin
 	// with it, so that none can be named over a generated object.
-	namePrefix = "mw-"
+	namePrefix = intent.KeptPrefix
 
 	maxObjectName = 63
 	hashLength    = 16 // base32: 80 bits, out of reach of a name crafted to collide
@@ -29,6 +29,8 @@ const (
 	roleGateway role = "gateway" // for the east-west gateway
 	roleAllow   role = "allow"
 	roleDeny    role = "deny"
+	roleEgress  role = "egress"   // for the egress gateway
+	roleChosen  role = "selected" // for the pods that a label selects
 )
 
 // objectName is the name of an object that an intent makes: readable words of
