@@ -38,7 +38,12 @@ func checkFleet(t testing.TB, set *intent.Set) {
 			t.Errorf("cluster %s gets other bytes from the same intents", cluster.Path)
 		}
 		for _, r := range resources {
-			if spec, ok := r.Spec.(*networking.ServiceEntry); ok {
+			spec, ok := r.Spec.(*networking.ServiceEntry)
+			switch {
+			case !ok:
+			case set.Get(r.Origins[0]).Kind() == intent.KindOutbound:
+				checkOutside(t, set, resources, &r, spec)
+			default:
 				checkSNIs(t, set, &r, spec)
 			}
 		}
