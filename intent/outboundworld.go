@@ -30,6 +30,14 @@ func (o *OutboundSpec) portKey(namespace string, opaque bool) string {
 	return key + "/named"
 }
 
+// checkUnique judges an object that is no inbound.
+func (d *draft) checkUnique(o *Object) error {
+	if o.Kind() == KindOutbound {
+		return d.checkOutbound(o)
+	}
+	return d.checkResource(o)
+}
+
 // checkOutbound holds the rules that an outside host has one meaning in a
 // namespace of a cluster, and is no name of the mesh's own.
 //

@@ -150,14 +150,6 @@ func (d *draft) drawIn(o *Object, cause Path, inbounds, resources drawn) {
 	}
 }
 
-// checkUnique judges an object that is no inbound.
-func (d *draft) checkUnique(o *Object) error {
-	if o.Kind() == KindOutbound {
-		return d.checkOutbound(o)
-	}
-	return d.checkResource(o)
-}
-
 func (d *draft) checkClusters(v *violations, refs []ClusterRef) {
 	for i, r := range refs {
 		if d.next.Get(r.Path()) == nil {

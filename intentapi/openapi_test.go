@@ -178,7 +178,7 @@ func TestOpenAPIExamples(t *testing.T) {
 		}
 		r := send(string(k), collection)
 		want := http.StatusCreated
-		if k == intent.KindRoutingRule || k == intent.KindOutbound {
+		if k == intent.KindRoutingRule {
 			want = http.StatusUnprocessableEntity
 			if !strings.Contains(r.body, "is not supported by this release") {
 				t.Errorf("%s: %s", k, r.body)
