@@ -147,8 +147,14 @@ func randomOp(t *testing.T, rt *rapid.T, set *intent.Set) []intent.Op {
 			heir.Path, heir.Metadata = is, intent.Metadata{Name: is.Name()}
 			return []intent.Op{removeOp(was), {Method: intent.Put, Path: is, Object: &heir}}
 		}
-	case 12, 13:
+	case 12:
 		return []intent.Op{putOp(t, group+"/traffic-group-intents/tg", &intent.TrafficGroupSpec{}), putOp(t, outboundPath(n%2, n), randomOutbound(rt))}
+	case 13: // two of one host
+		one := randomOutbound(rt)
+		two := *one
+		two.Port = 8080
+		tg := outboundPath(0, 0).Parent()
+		return []intent.Op{putOp(t, tg, &intent.TrafficGroupSpec{}), putOp(t, outboundPath(0, 0), one), putOp(t, outboundPath(0, 2), &two)}
 	}
 	return []intent.Op{randomRaw(t, rt, rawPath(n%2, n))}
 }

@@ -106,7 +106,7 @@ func checkEgress(t testing.TB, resources []Resource, entry *networking.ServiceEn
 func randomOutbound(rt *rapid.T) *intent.OutboundSpec {
 	one := func(label string, of ...string) string { return rapid.SampledFrom(of).Draw(rt, label) }
 	o := &intent.OutboundSpec{
-		App: one("calling app", "server", "client", "web"), AppLabel: "app=" + one("calling label", "web", "job"),
+		App: one("calling app", "server", "client"), AppLabel: "app=" + one("calling label", "web", "job"),
 		ExternalServiceName: one("outside host", "a.example", "b.example"),
 		Port:                rapid.SampledFrom([]int{80, 443, 5432}).Draw(rt, "outside port"),
 		Protocol:            intent.Protocol(one("outside protocol", "HTTP", "GRPC", "TCP", "TLS")),
