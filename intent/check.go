@@ -12,6 +12,10 @@ import (
 	"time"
 )
 
+// KeptPrefix begins the names of generated objects. No intent may name another
+// object so.
+const KeptPrefix = "mw-"
+
 // The checks below say what is wrong with one value, or return "" for a legal
 // one. They never repeat a secret.
 

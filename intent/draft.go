@@ -102,7 +102,7 @@ func (d *draft) replace(p Path, old, o *Object) {
 // namespaced lists a group's objects whose index keys hold its namespace.
 func (s *Set) namespaced(group Path) []*Object {
 	var out []*Object
-	for _, k := range []Kind{KindInbound, KindIstioResource} {
+	for _, k := range []Kind{KindInbound, KindOutbound, KindIstioResource} {
 		for o := range s.List(k, group) {
 			out = append(out, o)
 		}

@@ -17,6 +17,10 @@ const (
 	byPods      indexClass = "pods"      // namespace/appLabel → inbound
 	byVIP       indexClass = "vip"       // address → global host
 	byRaw       indexClass = "raw"       // group/Kind/namespace/name → Istio resource
+	byOutbound  indexClass = "outbound"  // namespace/host → outbound
+	byOutHost   indexClass = "outhost"   // outside host → outbound
+	byOutName   indexClass = "outname"   // namespace/service that an outside host spells as Kubernetes does → outbound
+	byOutPort   indexClass = "outport"   // namespace/port/(opaque or named) → outbound
 	byEntryHost indexClass = "entryhost" // host of a raw ServiceEntry → Istio resource
 	byAuthority indexClass = "authority" // name that an istiod dials → cluster
 	byLabel     indexClass = "label"     // key=value → cluster
@@ -72,10 +76,14 @@ func (s *Set) keysOf(o *Object) []string {
 		if spec.Group != nil {
 			add(byGuest, string(spec.Group.Path()))
 		}
+	case *OutboundSpec:
+		for _, k := range outboundKeys(s.Namespace(o.Path), spec) {
+			add(k.class, k.value)
+		}
 	case *IstioResourceSpec:
 		add(byRaw, s.rawKey(o))
 		for _, h := range spec.Resource.entryHosts() {
-			if checkHost(h) == "" {
+			if checkHost(strings.TrimPrefix(h, "*.")) == "" {
 				add(byEntryHost, h)
 			}
 		}

@@ -30,5 +30,3 @@ func (a *AccessPointSpec) notYet(v *violations) {
 		v.in("when").add(notYetText)
 	}
 }
-
-func (o *OutboundSpec) notYet(v *violations) { v.add("an outbound intent " + notYetText) }

@@ -206,6 +206,25 @@ func (s *Set) ServerClusters(inbound *Object) []Path {
 	return s.Placed(inbound.Path.Group(), inbound.Spec.(*InboundSpec).App)
 }
 
+// OutboundClusters lists the clusters whose apps call an outside service, in
+// path order.
+func (s *Set) OutboundClusters(outbound *Object) []Path {
+	return s.Placed(outbound.Path.Group(), outbound.Spec.(*OutboundSpec).App)
+}
+
+// SameHost yields the outbounds of a group's namespace for the same outside
+// host as one of them, itself included, in path order.
+func (s *Set) SameHost(outbound *Object) iter.Seq[*Object] {
+	host := s.Namespace(outbound.Path) + "/" + outbound.Spec.(*OutboundSpec).ExternalServiceName
+	return func(yield func(*Object) bool) {
+		for p := range s.lookup(byOutbound, host) {
+			if !yield(s.Get(p)) {
+				return
+			}
+		}
+	}
+}
+
 // ClientClusters lists the clusters that a client's app runs on, in path order.
 func (s *Set) ClientClusters(client *Object) []Path {
 	return s.Placed(ClientGroup(client), client.Spec.(*ClientSpec).App)

@@ -78,7 +78,7 @@ func verdict(t *testing.T, path Path, base []byte, patch string) string {
 // expandWords writes out what is too long for a test file.
 func expandWords(s string) string {
 	return strings.NewReplacer("$LONG64", strings.Repeat("x", 64), "$LONG2000", strings.Repeat("x", 2000),
-		"$LONG5000", strings.Repeat("x", 5000), "$CERT", testCert, "$KEY", testKey).Replace(s)
+		"$LONG5000", strings.Repeat("x", 5000), "$CERT", testCert, "$KEY", testKey, "$OTHERKEY", testOtherKey).Replace(s)
 }
 
 // nothingRefused lists the fields in which every value of the type is legal.
@@ -90,7 +90,6 @@ var nothingRefused = map[string]string{
 	"InboundIntent /spec/jwt/*/forwardOriginalToken":                             "a boolean",
 	"InboundIntent /spec/trafficPolicy/loadBalancing/consistentHash/useSourceIp": "a boolean",
 	"RoutingRule /spec/cors/allowCredentials":                                    "a boolean",
-	"OutboundIntent /spec/egressGateway":                                         "a boolean",
 }
 
 // TestEveryFieldIsRefused holds TestValidate's files to the rule that each

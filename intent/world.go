@@ -25,7 +25,7 @@ func (d *draft) settle(ops []Op) error {
 		}
 	}
 	for _, p := range sortedKeys(resources) {
-		if err := d.checkResource(d.next.Get(Path(p))); err != nil {
+		if err := d.checkUnique(d.next.Get(Path(p))); err != nil {
 			return resources.blame(err, ops, Path(p))
 		}
 	}
@@ -71,7 +71,7 @@ func opOf(ops []Op, p Path) int {
 }
 
 // settleChange checks what one changed object refers to and what refers to it,
-// and collects the inbounds and resources whose uniqueness it may have broken.
+// and collects the inbounds and resources (outbounds among them) whose uniqueness it may have broken.
 func (d *draft) settleChange(c Change, inbounds, resources drawn) error {
 	if c.New == nil {
 		return d.checkUnreferenced(c)
@@ -120,6 +120,8 @@ func (d *draft) settleChange(c Change, inbounds, resources drawn) error {
 		for _, in := range d.routedInbounds(c.New) {
 			inbounds.add(in, c.Path)
 		}
+	case *OutboundSpec:
+		resources.add(c.Path, c.Path)
 	}
 	return nil
 }
@@ -151,6 +153,9 @@ func (d *draft) drawIn(o *Object, cause Path, inbounds, resources drawn) {
 	d.drawInRouted(o.Path, cause, inbounds)
 	for in := range d.next.List(KindInbound, o.Path) {
 		inbounds.add(in.Path, cause)
+	}
+	for out := range d.next.List(KindOutbound, o.Path) {
+		resources.add(out.Path, cause)
 	}
 	for r := range d.next.List(KindIstioResource, o.Path) {
 		resources.add(r.Path, cause)
@@ -219,7 +224,13 @@ func (d *draft) checkInbound(in *Object) error {
 	for other := range d.next.lookup(byEntryHost, host) {
 		at.add("host %q is claimed by the ServiceEntry in %s", host, other)
 	}
+	for other := range d.next.lookup(byOutHost, host) {
+		at.add("host %q is a service outside the mesh by %s", host, other)
+	}
 	service := d.next.Namespace(in.Path) + "/" + spec.ServiceName
+	for other := range d.next.lookup(byOutName, service) {
+		v.in("spec").in("serviceName").add("service %s is one outside the mesh by %s", service, other)
+	}
 	for other := range d.next.lookup(byService, service) {
 		if other == in.Path {
 			continue
@@ -252,6 +263,11 @@ func (d *draft) checkResource(o *Object) error {
 	for i, h := range spec.Resource.entryHosts() {
 		for other := range d.next.lookup(byHost, h) {
 			v.in("spec").in("resource").in("spec").in("hosts").at(i).add("host %q is claimed by %s", h, other)
+		}
+		for other := range d.next.lookup(byOutHost, h) {
+			if common(d.next.Chosen(spec.Clusters), d.next.OutboundClusters(d.next.Get(other))) != "" {
+				v.in("spec").in("resource").in("spec").in("hosts").at(i).add("host %q is claimed by %s", h, other)
+			}
 		}
 	}
 	return conflict(&v, "another intent is in the way")

@@ -178,12 +178,6 @@ func TestOpenAPIExamples(t *testing.T) {
 		}
 		r := send(string(k), collection)
 		want := http.StatusCreated
-		if k == intent.KindOutbound {
-			want = http.StatusUnprocessableEntity
-			if !strings.Contains(r.body, "is not supported by this release") {
-				t.Errorf("%s: %s", k, r.body)
-			}
-		}
 		if r.status != want {
 			t.Fatalf("example %s: status %d, want %d: %s", k, r.status, want, r.body)
 		}

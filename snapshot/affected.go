@@ -40,20 +40,28 @@ func affected(old, next *intent.Set, changes []intent.Change) affectedBy {
 }
 
 // neighbours adds the inbounds whose services bear the name of one that is
-// concerned: which of them the name leads to depends on all of them. It also
-// adds those that share its pods, whose NetworkPolicies depend on all of them.
+// concerned, for which of them the name leads to depends on all of them; those
+// that share its pods, whose NetworkPolicies depend on all of them; and the
+// outbounds that share the host of one.
 func (a *affectedBy) neighbours(sets ...*intent.Set) {
 	for _, unit := range slices.Collect(maps.Keys(a.units)) {
 		for _, set := range sets {
 			o := set.Get(unit)
-			if o == nil || o.Kind() != intent.KindInbound {
+			if o == nil {
 				continue
 			}
-			for other := range set.Namesakes(o) {
-				a.units[other.Path] = true
-			}
-			for other := range set.PodMates(o) {
-				a.units[other.Path] = true
+			switch o.Kind() {
+			case intent.KindInbound:
+				for other := range set.Namesakes(o) {
+					a.units[other.Path] = true
+				}
+				for other := range set.PodMates(o) {
+					a.units[other.Path] = true
+				}
+			case intent.KindOutbound:
+				for other := range set.SameHost(o) {
+					a.units[other.Path] = true
+				}
 			}
 		}
 	}

@@ -43,7 +43,11 @@ func checkFleet(t testing.TB, set *intent.Set) {
 		for _, r := range resources {
 			switch spec := r.Spec.(type) {
 			case *networking.ServiceEntry:
-				checkSNIs(t, set, resources, &r, spec)
+				if set.Get(r.Origins[0]).Kind() == intent.KindOutbound {
+					checkOutside(t, set, resources, &r, spec)
+				} else {
+					checkSNIs(t, set, resources, &r, spec)
+				}
 			case *networking.VirtualService:
 				if !strings.HasPrefix(r.Name, namePrefix) {
 					continue // where a raw one leads is its author's business
@@ -192,7 +196,7 @@ func checkDestinations(t testing.TB, cluster *intent.Object, resources []Resourc
 				subset = slices.IndexFunc(rule.Subsets, func(s *networking.Subset) bool { return s.Name == d.Subset })
 			}
 			switch {
-			case rule == nil, entry == nil && len(rule.ExportTo) > 0: // a rule for all is the Kubernetes service's
+			case entry == nil && (rule == nil || len(rule.ExportTo) > 0): // a rule for all is the Kubernetes service's
 				t.Errorf("%s on %s leads namespace %s to %s, which it does not know", r.Name, cluster.Path, ns, d.Host)
 			case d.Subset == "":
 			case subset < 0:
@@ -240,7 +244,11 @@ func checkDestinations(t testing.TB, cluster *intent.Object, resources []Resourc
 		connections(route.Match[0].SourceNamespace, route.Route)
 	}
 	for _, route := range spec.Tcp {
-		connections(route.Match[0].SourceNamespace, route.Route)
+		source := ""
+		if len(route.Match) > 0 {
+			source = route.Match[0].SourceNamespace
+		}
+		connections(source, route.Route)
 	}
 }
 

@@ -60,7 +60,7 @@ func unitClusters(set *intent.Set, unit *intent.Object) []intent.Path {
 	case *intent.GroupSpec:
 		return groupClusters(set, unit)
 	case *intent.OutboundSpec:
-		return set.Placed(unit.Path.Group(), spec.App)
+		return set.OutboundClusters(unit)
 	case *intent.IstioResourceSpec:
 		return set.Chosen(spec.Clusters)
 	}

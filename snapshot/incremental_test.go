@@ -116,7 +116,7 @@ func randomOp(t *testing.T, rt *rapid.T, set *intent.Set) []intent.Op {
 	i := rapid.IntRange(0, 4).Draw(rt, "cluster")
 	n := rapid.IntRange(0, 2).Draw(rt, "number")
 	group, in := groupPath(n%2), inboundPath(n%2, n)
-	switch rapid.IntRange(0, 14).Draw(rt, "op") {
+	switch rapid.IntRange(0, 16).Draw(rt, "op") {
 	case 0, 1:
 		return []intent.Op{randomCluster(t, rt, i)}
 	case 2:
@@ -139,7 +139,7 @@ func randomOp(t *testing.T, rt *rapid.T, set *intent.Set) []intent.Op {
 	case 9:
 		return []intent.Op{putOp(t, in+"/clients/c/access-points/ap", accessPointSpec(rapid.SampledFrom([]string{"GET", "POST"}).Draw(rt, "method")))}
 	case 10:
-		return remove(rapid.SampledFrom([]intent.Path{in, group, in + "/clients/c", rawPath(n%2, n)}).Draw(rt, "removed"))
+		return remove(rapid.SampledFrom([]intent.Path{in, group, in + "/clients/c", rawPath(n%2, n), outboundPath(n%2, n)}).Draw(rt, "removed"))
 	case 11: // an object passes from one intent to another
 		was, is := rawPath(n%2, n), rawPath(0, rapid.IntRange(0, 2).Draw(rt, "heir"))
 		if o := set.Get(was); o != nil && is != was {
@@ -147,8 +147,16 @@ func randomOp(t *testing.T, rt *rapid.T, set *intent.Set) []intent.Op {
 			heir.Path, heir.Metadata = is, intent.Metadata{Name: is.Name()}
 			return []intent.Op{removeOp(was), {Method: intent.Put, Path: is, Object: &heir}}
 		}
-	case 12, 13:
+	case 14, 15:
 		return []intent.Op{randomRule(t, rt, in)}
+	case 12:
+		return []intent.Op{putOp(t, group+"/traffic-group-intents/tg", &intent.TrafficGroupSpec{}), putOp(t, outboundPath(n%2, n), randomOutbound(rt))}
+	case 13: // two of one host
+		one := randomOutbound(rt)
+		two := *one
+		two.Port = 8080
+		tg := outboundPath(0, 0).Parent()
+		return []intent.Op{putOp(t, tg, &intent.TrafficGroupSpec{}), putOp(t, outboundPath(0, 0), one), putOp(t, outboundPath(0, 2), &two)}
 	}
 	return []intent.Op{randomRaw(t, rt, rawPath(n%2, n))}
 }
@@ -169,6 +177,10 @@ func randomRule(t *testing.T, rt *rapid.T, in intent.Path) intent.Op {
 	return putOp(t, in+"/routing-rules/r", spec)
 }
 
+func outboundPath(group, n int) intent.Path {
+	return groupPath(group) + intent.Path(fmt.Sprintf("/traffic-group-intents/tg/outbound-intents/o%d", n))
+}
+
 func randomCluster(t *testing.T, rt *rapid.T, i int) intent.Op {
 	one := func(label string, of ...string) string { return rapid.SampledFrom(of).Draw(rt, label) }
 	spec := clusterSpec(i)
@@ -178,6 +190,10 @@ func randomCluster(t *testing.T, rt *rapid.T, i int) intent.Op {
 	case "gone":
 		spec.Gateways = nil
 	}
+	if rapid.Bool().Draw(rt, "egress") {
+		spec.Gateways = append(spec.Gateways, intent.Gateway{Name: one("egress name", "out", "Out_1"), Role: intent.Egress})
+	}
+	spec.ClusterDomain = one("cluster domain", "", "k8s.local")
 	spec.TrustDomain = one("trust domain", "", "td.example.com")
 	spec.Delivery = intent.Delivery(one("delivery", "", "bundle"))
 	if one("ingress", "there", "gone") == "there" {

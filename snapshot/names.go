@@ -11,7 +11,7 @@ import (
 const (
 	// namePrefix marks what is generated. A raw Istio resource may not begin
 	// with it, so that none can be named over a generated object.
-	namePrefix = "mw-"
+	namePrefix = intent.KeptPrefix
 
 	maxObjectName = 63
 	hashLength    = 16 // base32: 80 bits, out of reach of a name crafted to collide
@@ -31,6 +31,8 @@ const (
 	roleDeny    role = "deny"
 	roleIPv4    role = "ipv4"
 	roleIPv6    role = "ipv6"
+	roleEgress  role = "egress"   // for the egress gateway
+	roleChosen  role = "selected" // for the pods that a label selects
 )
 
 // objectName is the name of an object that an intent makes: readable words of

@@ -53,6 +53,9 @@ func randomFleet(rt *rapid.T) *intent.Set {
 		for i := range 2 {
 			d.inbound(tg+intent.Path(fmt.Sprintf("/inbound-intents/In_%d", i)), g, i)
 		}
+		for i := range 3 {
+			d.put(tg+intent.Path(fmt.Sprintf("/outbound-intents/Out_%d", i)), randomOutbound(d.rt))
+		}
 	}
 	return d.set
 }
@@ -109,6 +112,9 @@ func (d *draw) cluster(i int) *intent.ClusterSpec {
 	}
 	for _, f := range d.some("families", "IPv4", "IPv6") {
 		c.IPFamilies = append(c.IPFamilies, intent.IPFamily(f))
+	}
+	if d.bool("egress gateway") {
+		c.Gateways = append(c.Gateways, intent.Gateway{Name: "out", Role: intent.Egress, Namespace: d.one("egress namespace", "", "ns0")})
 	}
 	return c
 }

@@ -187,7 +187,7 @@ func (b *build) generate(unit, cluster *intent.Object, last *madeBy, shared map[
 		}
 	}()
 	resources, problems := generate(b.set, unit, cluster)
-	made = &madeBy{problems: problems}
+	made = &madeBy{problems: problems, maker: makerOf(b.set, unit, cluster)}
 	for i := range resources {
 		o, err := newObject(&resources[i])
 		if err != nil {
@@ -205,7 +205,7 @@ func (b *build) generate(unit, cluster *intent.Object, last *madeBy, shared map[
 
 // replace notes what a unit made for a cluster before and makes now.
 func (b *build) replace(unit, cluster intent.Path, old, made *madeBy) {
-	if old != nil && made != nil && slices.Equal(old.objects, made.objects) && slices.Equal(old.problems, made.problems) {
+	if old != nil && made != nil && slices.Equal(old.objects, made.objects) && slices.Equal(old.problems, made.problems) && old.maker == made.maker {
 		return
 	}
 	b.touch(cluster)

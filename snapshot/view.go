@@ -27,6 +27,7 @@ type View struct {
 type madeBy struct {
 	objects  []*Object
 	problems []Problem
+	maker    intent.Path // the unit that makes what this one shares with others: mostly itself
 }
 
 // Type returns the cluster's objects of one type, whatever channel they go by.
@@ -75,14 +76,28 @@ func (v *View) Version() string {
 }
 
 // By lists the objects that an intent, or anything below it, made for the
-// cluster, in the order of their unit.
+// cluster, in the order of their unit; those that it shares with the intents
+// of another unit last.
 func (v *View) By(p intent.Path) []*Object {
 	var out []*Object
-	for _, made := range v.below(p) {
+	seen := map[intent.Path]bool{}
+	take := func(unit intent.Path, made *madeBy) {
+		if seen[unit] {
+			return
+		}
+		seen[unit] = true
 		for _, o := range made.objects {
 			if slices.ContainsFunc(o.Origins, func(origin intent.Path) bool { return within(origin, p) }) {
 				out = append(out, o)
 			}
+		}
+	}
+	for unit, made := range v.below(p) {
+		take(unit, made)
+	}
+	for _, made := range v.below(p) {
+		if other, ok := v.units.Get(made.maker); ok {
+			take(made.maker, other)
 		}
 	}
 	return out
