@@ -15,7 +15,6 @@ func (s *InboundSpec) notYet(v *violations) {
 		{"externalName", s.ExternalName != ""},
 		{"external", s.External != nil},
 		{"headless", s.Headless},
-		{"jwt", len(s.JWT) > 0},
 	} {
 		if f.used {
 			v.in(f.field).add(notYetText)
@@ -29,15 +28,6 @@ func (s *InboundSpec) notYet(v *violations) {
 	}
 	if s.Protocol == "UDP" {
 		v.in("protocol").add("%q %s", "UDP", notYetText)
-	}
-}
-
-func (a *AccessPointSpec) notYet(v *violations) {
-	if len(a.Users) > 0 {
-		v.in("users").add(notYetText)
-	}
-	if len(a.When) > 0 {
-		v.in("when").add(notYetText)
 	}
 }
 

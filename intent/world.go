@@ -100,6 +100,9 @@ func (d *draft) settleChange(c Change, inbounds, resources drawn) error {
 		}
 	case *InboundSpec:
 		inbounds.add(c.Path, c.Path)
+		return d.checkIssuers(c.New, spec)
+	case *AccessPointSpec:
+		return d.checkUsers(c.New, spec)
 	case *ClientSpec:
 		if spec.Group != nil && d.next.Get(spec.Group.Path()) == nil {
 			var v violations

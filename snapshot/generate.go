@@ -22,7 +22,7 @@ const (
 // kind, out of the plan alone.
 //
 // Kinds that no intent asks for yet have their place here: Sidecar,
-// RequestAuthentication (inbound.jwt), WorkloadEntry and ServiceEntry per
+// WorkloadEntry and ServiceEntry per
 // instance (inbound.headless), and the routing rules' part of VirtualService.
 var generators = []func(*plan, *output){
 	serviceEntries,
@@ -30,6 +30,7 @@ var generators = []func(*plan, *output){
 	gateways,
 	virtualServices,
 	peerAuthentications,
+	requestAuthentications,
 	authorizationPolicies,
 }
 
