@@ -75,6 +75,9 @@ func randomSpec(t *rapid.T, p Path) Spec {
 		if rapid.Bool().Draw(t, "global") {
 			in.GlobalName = name("host") + ".example"
 		}
+		if rapid.Bool().Draw(t, "tokens") {
+			in.JWT = []JWTRule{{Issuer: name("issuer"), JWKSURI: "https://i.example/keys"}}
+		}
 		return in
 	case KindClient:
 		c := &ClientSpec{App: name("app"), AppLabel: "app=x", Namespaces: []string{}, CIDRs: []string{}}
@@ -83,7 +86,11 @@ func randomSpec(t *rapid.T, p Path) Spec {
 		}
 		return c
 	case KindAccessPoint:
-		return &AccessPointSpec{Action: Allow, URL: []string{}, Access: []string{"GET"}}
+		ap := &AccessPointSpec{Action: Allow, URL: []string{}, Access: []string{"GET"}}
+		if rapid.Bool().Draw(t, "users") {
+			ap.Users = []User{{Issuer: name("issuer")}}
+		}
+		return ap
 	case KindIstioResource:
 		r := &IstioResourceSpec{Clusters: choice()}
 		r.Resource = RawResource{
