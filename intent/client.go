@@ -1,6 +1,7 @@
 package intent
 
 import (
+	"fmt"
 	"net/netip"
 	"strings"
 )
@@ -84,11 +85,13 @@ type AccessPointSpec struct {
 	When   []Condition `json:"when,omitempty"`
 }
 
-// User is an end user, known by a token.
+// User is an end user, known by a token: of this issuer, for one of the
+// subjects if there are any, with one of the values for each of the claims.
+// Several users of an access point are alternatives.
 type User struct {
 	Issuer   string              `json:"issuer"`
 	Subjects []string            `json:"subjects,omitempty"`
-	Claims   map[string][]string `json:"claims,omitempty"`
+	Claims   map[string][]string `json:"claims,omitempty"` // by name, or [name][name] for one within another
 }
 
 // Condition is one of Istio's authorization conditions:
@@ -115,6 +118,15 @@ func upperMethods(list []string) {
 	}
 }
 
+// checkAccess is a method, or * for all. Istio reads a * at either end of a
+// longer one as a pattern.
+func checkAccess(m string) string {
+	if m != "*" && strings.Contains(m, "*") {
+		return fmt.Sprintf("%q must be a method in full, or * for all", clip(m))
+	}
+	return checkToken(m)
+}
+
 func (a *AccessPointSpec) normalize() {
 	a.Action = Action(strings.ToUpper(string(a.Action)))
 	upperMethods(a.Access)
@@ -128,7 +140,7 @@ func (a *AccessPointSpec) validate(v *violations) {
 	}
 	v.in("access").check(checkPresent(a.Access))
 	for i, m := range a.Access {
-		v.in("access").at(i).check(checkToken(m))
+		v.in("access").at(i).check(checkAccess(m))
 	}
 	for i, p := range a.Ports {
 		v.in("ports").at(i).check(checkPort(p))
@@ -139,17 +151,16 @@ func (a *AccessPointSpec) validate(v *violations) {
 	for i, c := range a.When {
 		c.validate(v.in("when").at(i))
 	}
-	a.notYet(v)
 }
 
 func (u *User) validate(v *violations) {
-	v.in("issuer").check(checkNotEmpty(u.Issuer))
-	eachNotEmpty(v.in("subjects"), u.Subjects)
+	v.in("issuer").check(checkIdentity(u.Issuer))
+	for i, s := range u.Subjects {
+		v.in("subjects").at(i).check(checkIdentity(s))
+	}
 	for _, name := range sortedKeys(u.Claims) {
 		at := v.in("claims").in(name)
-		if name == "" {
-			at.add("a claim needs a name")
-		}
+		at.check(checkClaimName(name))
 		if len(u.Claims[name]) == 0 {
 			at.add("must hold at least one value")
 		}
@@ -158,7 +169,7 @@ func (u *User) validate(v *violations) {
 }
 
 func (c *Condition) validate(v *violations) {
-	v.in("key").check(checkNotEmpty(c.Key))
+	v.in("key").check(checkConditionKey(c.Key))
 	if len(c.Values) == 0 && len(c.NotValues) == 0 {
 		v.add("give values, notValues or both")
 	}

@@ -1,7 +1,6 @@
 package intent
 
 import (
-	"encoding/json"
 	"strings"
 )
 
@@ -186,6 +185,9 @@ func (s *InboundSpec) validate(v *violations) {
 		j.validate(v.in("jwt").at(i))
 	}
 	s.checkMesh(v)
+	if len(s.JWT) > 0 && !s.IsHTTP() {
+		v.in("jwt").add("needs a port on which proxies can read HTTP: on no other does a call carry a token")
+	}
 	s.notYet(v)
 }
 
@@ -249,11 +251,8 @@ func (j *JWTRule) validate(v *violations) {
 	if j.JWKSURI != "" {
 		v.in("jwksUri").check(checkHTTPURL(j.JWKSURI))
 	}
-	var set struct {
-		Keys []json.RawMessage `json:"keys"`
-	}
-	if j.JWKS != "" && (json.Unmarshal([]byte(j.JWKS), &set) != nil || len(set.Keys) == 0) {
-		v.in("jwks").add("must be a JSON Web Key Set: an object whose keys hold at least one key")
+	if j.JWKS != "" {
+		v.in("jwks").check(checkJWKS(j.JWKS))
 	}
 	eachNotEmpty(v.in("audiences"), j.Audiences)
 }

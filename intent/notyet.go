@@ -14,19 +14,9 @@ func (s *InboundSpec) notYet(v *violations) {
 		{"externalSupport", s.ExternalSupport},
 		{"externalName", s.ExternalName != ""},
 		{"external", s.External != nil},
-		{"jwt", len(s.JWT) > 0},
 	} {
 		if f.used {
 			v.in(f.field).add(notYetText)
 		}
-	}
-}
-
-func (a *AccessPointSpec) notYet(v *violations) {
-	if len(a.Users) > 0 {
-		v.in("users").add(notYetText)
-	}
-	if len(a.When) > 0 {
-		v.in("when").add(notYetText)
 	}
 }

@@ -80,6 +80,9 @@ func randomSpec(t *rapid.T, p Path) Spec {
 		if rapid.Bool().Draw(t, "global") {
 			in.GlobalName = name("host") + ".example"
 		}
+		if rapid.Bool().Draw(t, "tokens") {
+			in.JWT = []JWTRule{{Issuer: name("issuer"), JWKSURI: "https://i.example/keys"}}
+		}
 		return in
 	case KindClient:
 		c := &ClientSpec{App: name("app"), AppLabel: "app=x", Namespaces: []string{}, CIDRs: []string{}}
@@ -88,7 +91,11 @@ func randomSpec(t *rapid.T, p Path) Spec {
 		}
 		return c
 	case KindAccessPoint:
-		return &AccessPointSpec{Action: Allow, URL: []string{}, Access: []string{"GET"}}
+		ap := &AccessPointSpec{Action: Allow, URL: []string{}, Access: []string{"GET"}}
+		if rapid.Bool().Draw(t, "users") {
+			ap.Users = []User{{Issuer: name("issuer")}}
+		}
+		return ap
 	case KindRoutingRule:
 		r := &RoutingRuleSpec{Priority: rapid.IntRange(0, 1).Draw(t, "priority")}
 		switch rapid.IntRange(0, 3).Draw(t, "rule") {

@@ -62,7 +62,7 @@ func decoded(records iter.Seq2[Record, error]) iter.Seq2[Record, error] {
 // checkWhole holds a set to what is true of every set: its index is the one
 // that its objects make, it comes back whole from its records, parents are
 // there, each host in use has one address pair of its own, and nobody else
-// has one.
+// has one, and services accept the tokens of the users that they have.
 func checkWhole(t failer, s *Set) {
 	t.Helper()
 	if diff := cmp.Diff(dump(t, s), dump(t, restore(t, s))); diff != "" {
@@ -85,6 +85,13 @@ func checkWhole(t failer, s *Set) {
 			}
 			if r, ok := o.Spec.(*RoutingRuleSpec); ok {
 				checkRuleWhole(t, s, o.Path, r)
+			}
+			if ap, ok := o.Spec.(*AccessPointSpec); ok {
+				for _, u := range ap.Users {
+					if !s.Get(o.Path.Inbound()).Spec.(*InboundSpec).accepts(u.Issuer) {
+						t.Fatalf("%s names users of %q, whose tokens its service does not accept", o.Path, u.Issuer)
+					}
+				}
 			}
 		}
 	}

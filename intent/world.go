@@ -100,9 +100,12 @@ func (d *draft) settleChange(c Change, inbounds, resources drawn) error {
 		}
 	case *InboundSpec:
 		inbounds.add(c.Path, c.Path)
+		return d.checkIssuers(c.New, spec)
 	case *RoutingRuleSpec:
 		inbounds.add(c.Path.Inbound(), c.Path)
 		return d.checkRule(c.New)
+	case *AccessPointSpec:
+		return d.checkUsers(c.New, spec)
 	case *ClientSpec:
 		if spec.Group != nil && d.next.Get(spec.Group.Path()) == nil {
 			var v violations

@@ -2,9 +2,8 @@ package snapshot
 
 import (
 	"slices"
-	"strconv"
-	"strings"
 
+	"google.golang.org/protobuf/proto"
 	security "istio.io/api/security/v1beta1"
 
 	"github.com/meshwright/meshwright/intent"
@@ -32,22 +31,21 @@ func authorizationPolicies(p *plan, out *output) {
 	}
 	allowed := false
 	for _, c := range p.clients {
-		from := p.sources(&c, out)
+		from := p.credentials(&c, out)
 		if len(from) == 0 {
 			continue
 		}
 		allow, deny := c.split()
-		if to, ok := p.allowedOperations(&c, allow, out); ok {
+		if scopes := p.allowedScopes(&c, allow, out); len(scopes) > 0 {
 			allowed = true
-			out.resources = append(out.resources, p.policy(&c, roleAllow, security.AuthorizationPolicy_ALLOW, from, to, allow))
+			out.resources = append(out.resources, p.policy(c.path, roleAllow, security.AuthorizationPolicy_ALLOW, rules(from, scopes), pathsOf(allow)...))
 		}
-		if to := p.deniedOperations(deny, out); len(deny) > 0 {
-			out.resources = append(out.resources, p.policy(&c, roleDeny, security.AuthorizationPolicy_DENY, from, to, deny))
+		if scopes := p.deniedScopes(deny, out); len(scopes) > 0 {
+			out.resources = append(out.resources, p.policy(c.path, roleDeny, security.AuthorizationPolicy_DENY, rules(from, scopes), pathsOf(deny)...))
 		}
 	}
 	if !allowed {
-		spec := &security.AuthorizationPolicy{Selector: p.workload(), Action: security.AuthorizationPolicy_ALLOW}
-		out.resources = append(out.resources, p.resource(AuthorizationPolicy, p.namespace, p.inbound.Path, roleAllow, spec))
+		out.resources = append(out.resources, p.policy(p.inbound.Path, roleAllow, security.AuthorizationPolicy_ALLOW, nil))
 	}
 }
 
@@ -78,21 +76,29 @@ func (c *client) split() (allow, deny []accessPoint) {
 	return allow, deny
 }
 
-func (p *plan) policy(c *client, r role, action security.AuthorizationPolicy_Action,
-	from []*security.Rule_From, to []*security.Rule_To, points []accessPoint,
-) Resource {
-	spec := &security.AuthorizationPolicy{
-		Selector: p.workload(), Action: action,
-		Rules: []*security.Rule{{From: from, To: to}},
-	}
-	origins := []intent.Path{c.path}
+func pathsOf(points []accessPoint) []intent.Path {
+	var out []intent.Path
 	for _, ap := range points {
-		origins = append(origins, ap.path)
+		out = append(out, ap.path)
 	}
-	return p.resource(AuthorizationPolicy, p.namespace, c.path, r, spec, origins...)
+	return out
 }
 
-// sources say by what a client is known: its service account, in each
+// policy is an AuthorizationPolicy for the serving workload, named after the
+// intent that it is of. ALLOW without rules allows nothing.
+func (p *plan) policy(of intent.Path, r role, action security.AuthorizationPolicy_Action, rules []*security.Rule, origins ...intent.Path) Resource {
+	spec := &security.AuthorizationPolicy{Selector: p.workload(), Action: action, Rules: rules}
+	return p.resource(AuthorizationPolicy, p.namespace, of, r, spec, append(origins, of)...)
+}
+
+// A credential is one thing by which a client's calls are known: where they
+// come from, and what else must hold.
+type credential struct {
+	from []*security.Rule_From
+	when []*security.Condition
+}
+
+// credentials say by what a client is known: its service account, in each
 // namespace it calls from and each trust domain it runs in; without one, its
 // namespaces; and its CIDRs. Any of them will do. None means that the client
 // can't be told from others, so it is allowed nothing.
@@ -101,8 +107,9 @@ func (p *plan) policy(c *client, r role, action security.AuthorizationPolicy_Act
 // (ipBlocks), not with X-Forwarded-For (remoteIpBlocks), which a caller could
 // make up, and which TCP lacks. Calls through an east-west gateway come from
 // the gateway's address, and are known by identity.
-func (p *plan) sources(c *client, out *output) []*security.Rule_From {
+func (p *plan) credentials(c *client, out *output) []credential {
 	source := &security.Source{}
+	var apart []credential
 	switch {
 	case c.account == "":
 		source.Namespaces = c.namespaces
@@ -110,6 +117,10 @@ func (p *plan) sources(c *client, out *output) []*security.Rule_From {
 		out.problem(c.path, "it runs on no cluster, so its identity has no trust domain and it is allowed nothing by it: place app %s", c.spec.App)
 	default:
 		for _, td := range trustDomains(p.set, c.clusters) {
+			if td == localTrustDomain && p.record.TrustDomain != localTrustDomain {
+				apart = append(apart, c.byLocalTrustDomain())
+				continue
+			}
 			for _, ns := range c.namespaces {
 				source.Principals = append(source.Principals, td+"/ns/"+ns+"/sa/"+c.account)
 			}
@@ -122,144 +133,55 @@ func (p *plan) sources(c *client, out *output) []*security.Rule_From {
 	if len(c.spec.CIDRs) > 0 {
 		from = append(from, &security.Rule_From{Source: &security.Source{IpBlocks: sortedUnique(c.spec.CIDRs)}})
 	}
-	return from
+	if len(from) == 0 {
+		return apart
+	}
+	return append([]credential{{from: from}}, apart...)
 }
 
-// allowedOperations are what a client may do; none means anything. It is not
-// ok when the client may do nothing.
-func (p *plan) allowedOperations(c *client, allow []accessPoint, out *output) (to []*security.Rule_To, ok bool) {
-	if p.spec.Authorization == intent.AuthorizeClients {
-		return nil, true
+// localTrustDomain is the trust domain that Istio has unless told. As the first
+// part of a principal it stands for the trust domain of the istiod that reads
+// it, whatever that is.
+const localTrustDomain = "cluster.local"
+
+// byLocalTrustDomain is the credential of a client in trust domain
+// cluster.local for a server in another. The principal in full would mean the
+// server's own trust domain: it would keep the client out, and let in a
+// namesake beside the server. Istio leaves the name alone in a pattern that is
+// no whole identity, so the two ends of it are matched apart, and both must be.
+func (c *client) byLocalTrustDomain() credential {
+	source := &security.Source{}
+	for _, ns := range c.namespaces {
+		source.Principals = append(source.Principals, "*/ns/"+ns+"/sa/"+c.account)
 	}
-	if len(allow) == 0 {
-		return nil, len(c.points) > 0 // DENY access points alone
+	return credential{
+		from: []*security.Rule_From{{Source: source}},
+		when: []*security.Condition{{Key: "source.principal", Values: []string{localTrustDomain + "/*"}}},
 	}
-	for _, ap := range allow {
-		ports := p.portsOf(ap.spec)
-		methods, paths := httpLimits(ap.spec)
-		limited := len(methods)+len(paths) > 0
-		if limited && len(ports.tcp) > 0 {
-			out.problem(ap.path, "methods and paths mean nothing on TCP and TLS ports: on ports %s every call is allowed", strings.Join(ports.tcp, ", "))
-		}
-		switch {
-		case limited && !p.spec.IsHTTP() && len(ports.tcp) == 0:
-			out.problem(ap.path, "methods and paths mean nothing to a service without an HTTP port, so this access point allows nothing: give ports, or no more than * for url and access")
-		case !limited && len(ap.spec.Ports) == 0:
-			return nil, true // everything: no other access point can add to it
-		case !limited:
-			to = append(to, operation(nil, nil, append(ports.http, ports.tcp...), nil))
-		default:
-			// On a TCP port an ALLOW rule with methods or paths never matches.
-			if p.spec.IsHTTP() && (len(ports.http) > 0 || len(ap.spec.Ports) == 0) {
-				to = append(to, operation(methods, paths, ports.http, nil))
-			}
-			if len(ports.tcp) > 0 {
-				to = append(to, operation(nil, nil, ports.tcp, nil))
-			}
-		}
-	}
-	return to, len(to) > 0
 }
 
-// deniedOperations are what a client may not do; none means anything. On a TCP
-// port Istio reads a DENY rule with methods or paths as one without, so such
-// rules are kept off the TCP ports that the intent did not name.
-func (p *plan) deniedOperations(deny []accessPoint, out *output) (to []*security.Rule_To) {
-	for _, ap := range deny {
-		ports := p.portsOf(ap.spec)
-		methods, paths := httpLimits(ap.spec)
-		limited := len(methods)+len(paths) > 0
-		if limited && (len(ports.tcp) > 0 || !p.spec.IsHTTP()) {
-			out.problem(ap.path, "methods and paths mean nothing on TCP and TLS ports: every call is denied there")
-		}
-		switch {
-		case len(ap.spec.Ports) == 0 && (!limited || !p.spec.IsHTTP()):
-			return nil
-		case !limited:
-			to = append(to, operation(nil, nil, append(ports.http, ports.tcp...), nil))
-		case len(ap.spec.Ports) == 0:
-			to = append(to, operation(methods, paths, nil, p.tcpPorts()))
-		default:
-			if len(ports.http) > 0 {
-				to = append(to, operation(methods, paths, ports.http, nil))
-			}
-			if len(ports.tcp) > 0 {
-				to = append(to, operation(nil, nil, ports.tcp, nil))
-			}
-		}
-	}
-	return to
-}
-
-func operation(methods, paths, ports, notPorts []string) *security.Rule_To {
-	return &security.Rule_To{Operation: &security.Operation{
-		Methods: methods, Paths: paths, Ports: sortedUnique(ports), NotPorts: notPorts,
-	}}
-}
-
-// httpLimits are the methods and paths that an access point is limited to,
-// each empty when it is not.
-func httpLimits(ap *intent.AccessPointSpec) (methods, paths []string) {
-	if !slices.Contains(ap.Access, "*") {
-		methods = sortedUnique(ap.Access)
-	}
-	if !slices.Contains(ap.URL, "*") {
-		paths = sortedUnique(ap.URL)
-	}
-	return methods, paths
-}
-
-// apPorts are the ports that an access point names, as the workload knows
-// them, by what the proxy can read there.
-type apPorts struct{ http, tcp []string }
-
-// portsOf turns an access point's ports into the workload's: a port of the
-// service stands for its target port, any other for itself. A port that the
-// service does not have is HTTP if any of the service's is.
-func (p *plan) portsOf(ap *intent.AccessPointSpec) apPorts {
-	var out apPorts
-	for _, number := range ap.Ports {
-		target, http := number, p.spec.IsHTTP()
-		for _, port := range p.ports {
-			if port.TargetPort == number {
-				http = port.Protocol.IsHTTP()
-			}
-		}
-		for _, port := range p.ports {
-			if port.Port == number {
-				target, http = targetPort(port), port.Protocol.IsHTTP()
-			}
-		}
-		if http {
-			out.http = append(out.http, strconv.Itoa(target))
-		} else {
-			out.tcp = append(out.tcp, strconv.Itoa(target))
+// rules pair each credential with each scope: a call needs one of either.
+func rules(credentials []credential, scopes []scope) []*security.Rule {
+	var out []*security.Rule
+	for _, c := range credentials {
+		for _, s := range scopes {
+			out = append(out, &security.Rule{From: withUsers(c.from, s.users), To: s.to, When: slices.Concat(c.when, s.when)})
 		}
 	}
 	return out
 }
 
-// tcpPorts are the workload's ports on which the proxy reads no HTTP.
-func (p *plan) tcpPorts() []string {
-	var out []string
-	for _, port := range p.ports {
-		if !port.Protocol.IsHTTP() {
-			out = append(out, strconv.Itoa(targetPort(port)))
-		}
+// withUsers is from, each source of which demands the token of one of the
+// users too, if there are any.
+func withUsers(from []*security.Rule_From, users []string) []*security.Rule_From {
+	if len(users) == 0 {
+		return from
 	}
-	return sortedUnique(out)
-}
-
-func targetPort(p intent.ServicePort) int {
-	if p.TargetPort != 0 {
-		return p.TargetPort
+	var out []*security.Rule_From
+	for _, f := range from {
+		f = proto.Clone(f).(*security.Rule_From)
+		f.Source.RequestPrincipals = users
+		out = append(out, f)
 	}
-	return p.Port
-}
-
-func sortedUnique(s []string) []string {
-	if len(s) == 0 {
-		return nil
-	}
-	return slices.Compact(slices.Sorted(slices.Values(s)))
+	return out
 }

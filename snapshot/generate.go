@@ -26,6 +26,7 @@ var generators = []func(*plan, *output){
 	gateways,
 	virtualServices,
 	peerAuthentications,
+	requestAuthentications,
 	authorizationPolicies,
 	networkPolicies,
 }

@@ -137,7 +137,11 @@ func randomOp(t *testing.T, rt *rapid.T, set *intent.Set) []intent.Op {
 		spec.ServiceAccount = rapid.SampledFrom([]string{"", "client"}).Draw(rt, "account")
 		return []intent.Op{putOp(t, in+"/clients/c", spec)}
 	case 9:
-		return []intent.Op{putOp(t, in+"/clients/c/access-points/ap", accessPointSpec(rapid.SampledFrom([]string{"GET", "POST"}).Draw(rt, "method")))}
+		spec := accessPointSpec(rapid.SampledFrom([]string{"GET", "POST"}).Draw(rt, "method"))
+		if rapid.Bool().Draw(rt, "users") {
+			spec.Users = []intent.User{{Issuer: "i"}}
+		}
+		return []intent.Op{putOp(t, in+"/clients/c/access-points/ap", spec)}
 	case 10:
 		return remove(rapid.SampledFrom([]intent.Path{in, group, in + "/clients/c", rawPath(n%2, n), outboundPath(n%2, n)}).Draw(rt, "removed"))
 	case 11: // an object passes from one intent to another
@@ -266,5 +270,8 @@ func randomInbound(rt *rapid.T, in intent.Path, n int) *intent.InboundSpec {
 		spec.AppLabel, spec.Port = "app=shared", 8080+n
 	}
 	spec.Headless = rapid.Bool().Draw(rt, "headless")
+	if spec.Proxied() && rapid.Bool().Draw(rt, "tokens") {
+		spec.JWT = []intent.JWTRule{{Issuer: "i", JWKSURI: "https://i.example/keys"}}
+	}
 	return spec
 }

@@ -13,7 +13,7 @@ func peerAuthentications(p *plan, out *output) {
 		return
 	}
 	if p.inRootNamespace() {
-		out.problem(p.inbound.Path, "namespace %s is the root namespace of Istio on cluster %s, where policies would match workloads of every namespace: it gets no PeerAuthentication and no AuthorizationPolicy", p.namespace, p.cluster.Path.ClusterName())
+		out.problem(p.inbound.Path, "namespace %s is the root namespace of Istio on cluster %s, where policies would match workloads of every namespace: it gets no PeerAuthentication, no RequestAuthentication and no AuthorizationPolicy", p.namespace, p.cluster.Path.ClusterName())
 		return
 	}
 	mode := security.PeerAuthentication_MutualTLS_PERMISSIVE

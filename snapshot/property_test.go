@@ -14,7 +14,11 @@ import (
 // for fleets that nobody thought of.
 func TestRandomFleets(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		checkFleet(quiet{t, rt}, randomFleet(rt))
+		set := randomFleet(rt)
+		checkFleet(quiet{t, rt}, set)
+		for inbound := range set.List(intent.KindInbound, "") {
+			accessPointWarnings(set, inbound)
+		}
 	})
 }
 
@@ -159,6 +163,11 @@ func (d *draw) inbound(p intent.Path, g, i int) {
 	if d.bool("second port") {
 		in.Ports = []intent.ServicePort{{Port: 81, Protocol: intent.Protocol(d.one("second protocol", protocols...)), TargetPort: 8081}}
 	}
+	if in.IsHTTP() && in.Proxied() {
+		for _, issuer := range d.some("issuers", "https://i.example/", "j") {
+			in.JWT = append(in.JWT, intent.JWTRule{Issuer: issuer, JWKSURI: "https://i.example/keys"})
+		}
+	}
 	d.put(p, in)
 	defer d.rules(p)
 	for _, name := range d.some("clients", "one", "two", "three") {
@@ -178,6 +187,16 @@ func (d *draw) inbound(p intent.Path, g, i int) {
 			}
 			if d.bool("ports") {
 				spec.Ports = []int{rapid.SampledFrom([]int{80, 81, 8081, 9999}).Draw(d.rt, "port")}
+			}
+			for _, issuer := range d.some("users of", "https://i.example/", "j") {
+				u := intent.User{Issuer: issuer, Subjects: d.some("subjects", "s", "t/s")}
+				if d.bool("claims") {
+					u.Claims = map[string][]string{d.one("claim", "groups", "[realm][roles]"): {"a", "b*"}}
+				}
+				spec.Users = append(spec.Users, u)
+			}
+			for _, key := range d.some("when", "request.headers[x]", "source.namespace", "request.auth.claims[a][b]") {
+				spec.When = append(spec.When, intent.Condition{Key: key, NotValues: d.some("not", "v"), Values: []string{"w"}})
 			}
 			d.put(p+"/clients/"+intent.Path(name)+"/access-points/"+intent.Path(ap), spec)
 		}
