@@ -175,7 +175,7 @@ func (s *InboundSpec) validate(v *violations) {
 		v.in("management").in("tlsType").oneOf(m.TLSType, "", TLSMutual, TLSSimple, TLSNone)
 	}
 	if s.External != nil && s.External.ExternalCerts != nil {
-		s.External.ExternalCerts.validate(v.in("external").in("externalCerts"))
+		s.External.ExternalCerts.validateServer(v.in("external").in("externalCerts"))
 	}
 	s.TrafficPolicy.validate(v.in("trafficPolicy"))
 	for i, j := range s.JWT {
@@ -228,6 +228,7 @@ func (c *Certificates) validateAs(v *violations, certificate, key string) {
 	}
 	v.in(certificate).check(checkPEM(c.ServiceCertificate, "CERTIFICATE"))
 	v.in(key).check(checkPEM(c.ServicePrivateKey, "PRIVATE KEY"))
+	v.in(key).check(checkKeyPair(c.ServiceCertificate, c.ServicePrivateKey))
 	v.in("caCertificate").check(checkPEM(c.CACertificate, "CERTIFICATE"))
 }
 

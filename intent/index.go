@@ -22,6 +22,9 @@ const (
 	byCluster   indexClass = "cluster"   // cluster → group or Istio resource that names it
 	bySelecting indexClass = "selecting" // "" → group or Istio resource with a selector
 	byGuest     indexClass = "guest"     // group → client of another group's service
+
+	byExternal     indexClass = "external"     // external name → inbound
+	byExternalPort indexClass = "externalport" // port that comes in without a name → inbound
 )
 
 func indexKey(c indexClass, value string, p Path) string {
@@ -62,6 +65,15 @@ func (s *Set) keysOf(o *Object) []string {
 	case *InboundSpec:
 		add(byHost, s.Host(o))
 		add(byService, s.Namespace(o.Path)+"/"+spec.ServiceName)
+		if host := s.ExternalHost(o); host != "" {
+			add(byExternal, host)
+		}
+		exposures, _ := spec.Exposures()
+		for _, e := range exposures {
+			if e.Entry == EntryPort {
+				add(byExternalPort, itoa(e.Port.Port))
+			}
+		}
 	case *ClientSpec:
 		if spec.Group != nil {
 			add(byGuest, string(spec.Group.Path()))

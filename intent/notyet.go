@@ -11,9 +11,6 @@ func (s *InboundSpec) notYet(v *violations) {
 		field string
 		used  bool
 	}{
-		{"externalSupport", s.ExternalSupport},
-		{"externalName", s.ExternalName != ""},
-		{"external", s.External != nil},
 		{"headless", s.Headless},
 		{"jwt", len(s.JWT) > 0},
 	} {

@@ -62,6 +62,10 @@ func randomSpec(t *rapid.T, p Path) Spec {
 		if rapid.Bool().Draw(t, "gateway") {
 			c.Gateways = []Gateway{{Name: "ew", Role: EastWest, Addresses: []string{"192.0.2.1"}}}
 		}
+		if rapid.Bool().Draw(t, "ingress") {
+			ports := &GatewayPorts{HTTP: rapid.SampledFrom([]int{80, 8080}).Draw(t, "http port")}
+			c.Gateways = append(c.Gateways, Gateway{Name: "in", Role: Ingress, Ports: ports})
+		}
 		return c
 	case KindGroup:
 		g := &GroupSpec{Namespace: name("namespace")}
@@ -74,6 +78,11 @@ func randomSpec(t *rapid.T, p Path) Spec {
 		in := &InboundSpec{App: name("app"), AppLabel: "app=x", ServiceName: name("service"), Port: 80, Protocol: "HTTP"}
 		if rapid.Bool().Draw(t, "global") {
 			in.GlobalName = name("host") + ".example"
+		}
+		if rapid.Bool().Draw(t, "external") {
+			in.ExternalSupport = true
+			in.Protocol = rapid.SampledFrom([]Protocol{"HTTP", "TLS", "TCP"}).Draw(t, "protocol")
+			in.ExternalName = rapid.SampledFrom([]string{"", "x.example", "y.example"}).Draw(t, "external name")
 		}
 		return in
 	case KindClient:

@@ -78,7 +78,7 @@ func verdict(t *testing.T, path Path, base []byte, patch string) string {
 // expandWords writes out what is too long for a test file.
 func expandWords(s string) string {
 	return strings.NewReplacer("$LONG64", strings.Repeat("x", 64), "$LONG2000", strings.Repeat("x", 2000),
-		"$LONG5000", strings.Repeat("x", 5000), "$CERT", testCert, "$KEY", testKey).Replace(s)
+		"$LONG5000", strings.Repeat("x", 5000), "$CERT", testCert, "$KEY", testKey, "$OTHERKEY", otherKey).Replace(s)
 }
 
 // nothingRefused lists the fields in which every value of the type is legal.
@@ -86,6 +86,7 @@ var nothingRefused = map[string]string{
 	"DeploymentIntentGroup /spec/sidecarScope":                                   "a boolean",
 	"DeploymentIntentGroup /spec/gatewayApi":                                     "a boolean",
 	"DeploymentIntentGroup /spec/logicalCloud":                                   "free text",
+	"InboundIntent /spec/externalSupport":                                        "a boolean",
 	"InboundIntent /spec/jwt/*/forwardOriginalToken":                             "a boolean",
 	"InboundIntent /spec/trafficPolicy/loadBalancing/consistentHash/useSourceIp": "a boolean",
 	"RoutingRule /spec/cors/allowCredentials":                                    "a boolean",
