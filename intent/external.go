@@ -190,6 +190,12 @@ func (c *ClusterSpec) GatewaysOf(role GatewayRole) []*Gateway {
 	return out
 }
 
+// Holds reports whether a name belongs in the zone; any does when the record
+// tells none.
+func (z *DNSZone) Holds(host string) bool {
+	return z.Zone == "" || host == z.Zone || strings.HasSuffix(host, "."+z.Zone)
+}
+
 // usesOf says what a gateway takes a port for by itself, or "".
 func (g *Gateway) usesOf(port int) string {
 	if g.Ports == nil {

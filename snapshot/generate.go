@@ -31,6 +31,7 @@ var generators = []func(*plan, *output){
 	virtualServices,
 	peerAuthentications,
 	authorizationPolicies,
+	externalAccess,
 }
 
 // output collects what one unit makes for one cluster.

@@ -161,7 +161,7 @@ func randomCluster(t *testing.T, rt *rapid.T, i int) intent.Op {
 		spec.Gateways = nil
 	}
 	spec.TrustDomain = one("trust domain", "", "td.example.com")
-	spec.Delivery = intent.Delivery(one("delivery", "", "bundle"))
+	entered(one, i, spec)
 	if rapid.Bool().Draw(rt, "revision") {
 		spec.Istio = &intent.IstioInstall{Revision: "canary"}
 	}
@@ -185,6 +185,7 @@ func randomGroup(t *testing.T, rt *rapid.T, path intent.Path) intent.Op {
 			spec.Placements[p].Clusters, spec.Placements[p].Selector = nil, randomSelector(rt)
 		}
 	}
+	spec.GatewayAPI = rapid.Bool().Draw(rt, "gateway API")
 	spec.ServiceAccounts = map[string]string{}
 	for _, app := range []string{"server", "client"} {
 		if rapid.Bool().Draw(rt, app+" has an account") {
@@ -208,10 +209,11 @@ func randomRaw(t *testing.T, rt *rapid.T, path intent.Path) intent.Op {
 
 // randomInbound has its own name, or shares its service's name with others.
 func randomInbound(rt *rapid.T, in intent.Path, n int) *intent.InboundSpec {
-	if !rapid.Bool().Draw(rt, "namesake") {
-		return inboundSpec(n)
+	spec := inboundSpec(n)
+	if rapid.Bool().Draw(rt, "namesake") {
+		spec = inboundSpec(0)
+		spec.GlobalName = in.Name() + "." + in.Group().Name() + ".example"
 	}
-	spec := inboundSpec(0)
-	spec.GlobalName = in.Name() + "." + in.Group().Name() + ".example"
+	exposed(func(label string, of ...string) string { return rapid.SampledFrom(of).Draw(rt, label) }, spec)
 	return spec
 }

@@ -29,7 +29,12 @@ const (
 	roleGateway role = "gateway" // for the east-west gateway
 	roleAllow   role = "allow"
 	roleDeny    role = "deny"
+
+	roleExternal role = "external" // for clients outside the mesh
 )
+
+// externalRole is for what stands at one of several ingress gateways.
+func externalRole(g *intent.Gateway) role { return roleExternal + role("-"+g.Name) }
 
 // objectName is the name of an object that an intent makes: readable words of
 // project, group and intents, then the role, then a hash of role and path,

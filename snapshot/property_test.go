@@ -104,11 +104,12 @@ func (d *draw) cluster(i int) *intent.ClusterSpec {
 		}
 		c.Gateways = []intent.Gateway{g}
 	}
+	entered(d.one, i, c)
 	return c
 }
 
 func (d *draw) group() *intent.GroupSpec {
-	g := &intent.GroupSpec{Namespace: d.one("namespace", "ns0", "ns1"), ServiceAccounts: map[string]string{}}
+	g := &intent.GroupSpec{Namespace: d.one("namespace", "ns0", "ns1"), ServiceAccounts: map[string]string{}, GatewayAPI: d.bool("gateway API")}
 	for _, app := range []string{"server", "web", "job"} {
 		p := intent.Placement{App: app}
 		for _, c := range d.some(app+" on", "c0", "c1", "c2", "c3") {
@@ -136,6 +137,7 @@ func (d *draw) inbound(p intent.Path, g, i int) {
 	if d.bool("second port") {
 		in.Ports = []intent.ServicePort{{Port: 81, Protocol: intent.Protocol(d.one("second protocol", protocols...)), TargetPort: 8081}}
 	}
+	exposed(d.one, in)
 	d.put(p, in)
 	for _, name := range d.some("clients", "one", "two", "three") {
 		c := &intent.ClientSpec{
