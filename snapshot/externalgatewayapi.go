@@ -1,6 +1,9 @@
 package snapshot
 
 import (
+	"fmt"
+	"slices"
+
 	"google.golang.org/protobuf/proto"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
@@ -8,15 +11,38 @@ import (
 )
 
 // usesGatewayAPI reports whether the Kubernetes Gateway API's objects open the
-// ingress gateways, as the inbound's group may ask. Istio's stay where those
-// can't be delivered, which only bundles can, and where they can't say the
-// same: no field that all releases read asks clients for certificates.
+// ingress gateways, as the inbound's group may ask. Istio's stay for all of an
+// inbound where one of its ports can't be opened so: where bundles, by which
+// alone they go, are not taken; where clients have to show a certificate, for
+// which no field is read by all releases; and where the cluster's release does
+// not read the routes of other ports than HTTP's, or is not known.
 //
 // What is called inside the mesh keeps Istio's objects in any case: the Gateway
 // API has no words for an east-west gateway or a locality.
 func (p *plan) usesGatewayAPI(x *external) bool {
 	group := p.set.Get(p.inbound.Path.Group()).Spec.(*intent.GroupSpec)
-	return group.GatewayAPI && p.record.Delivery != intent.DeliverXDS && !x.mutual
+	if !group.GatewayAPI || p.record.Delivery == intent.DeliverXDS || x.mutual {
+		return false
+	}
+	return !slices.ContainsFunc(x.exposures, func(e intent.Exposure) bool {
+		id, _ := routeType(&e)
+		return !readsRoutes(p.record.Istio, id)
+	})
+}
+
+// readsRoutes reports whether an Istio, unless told otherwise, reads a kind of
+// route in the version that is generated: TLSRoute's is read from 1.30 on,
+// TCPRoute's from 1.31 on, and HTTP's by all that know the API.
+func readsRoutes(install *intent.IstioInstall, id TypeID) bool {
+	since := map[TypeID]int{TLSRoute: 30, TCPRoute: 31}[id]
+	if since == 0 {
+		return true
+	}
+	var major, minor int
+	if install != nil {
+		_, _ = fmt.Sscanf(install.Version, "%d.%d", &major, &minor) // an unknown one stays 0
+	}
+	return major > 1 || major == 1 && minor >= since
 }
 
 // gatewayAPI opens the ingress gateways with the Kubernetes Gateway API: a
@@ -87,10 +113,8 @@ func routeType(e *intent.Exposure) (TypeID, gatewayv1.ProtocolType) {
 		return GRPCRoute, http
 	case e.Port.Protocol.IsHTTP():
 		return HTTPRoute, http
-	case e.Passthrough():
+	case e.Entry == intent.EntryHTTPS: // passed on, or ended and sent on as TCP
 		return TLSRoute, gatewayv1.TLSProtocolType
-	case e.Terminated():
-		return TCPRoute, gatewayv1.TLSProtocolType
 	}
 	return TCPRoute, gatewayv1.TCPProtocolType
 }
