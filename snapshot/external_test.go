@@ -15,7 +15,9 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/testing/protocmp"
 	networking "istio.io/api/networking/v1alpha3"
+	security "istio.io/api/security/v1beta1"
 
 	"github.com/meshwright/meshwright/intent"
 )
@@ -113,6 +115,44 @@ func TestKeyStaysInSecret(t *testing.T) {
 	}
 }
 
+// TestExternalTokens holds that where calls are limited and the service takes
+// end users' tokens, what comes from outside the mesh needs one, of any of the
+// issuers, and that TCP ports, which have no tokens, stay shut.
+func TestExternalTokens(t *testing.T) {
+	set := fleetFrom(t, "testdata/external-authorization/in.yaml")
+	var inbound intent.Object
+	for o := range set.List(intent.KindInbound, "") {
+		inbound = *o
+	}
+	spec := *inbound.Spec.(*intent.InboundSpec)
+	spec.JWT = []intent.JWTRule{{Issuer: "https://two.example", JWKSURI: "https://two.example/keys"}, {Issuer: "one", JWKS: `{"keys":[{}]}`}}
+	inbound.Spec = &spec
+	set, _, err := set.Apply(intent.Command{Kind: intent.Transact, Ops: []intent.Op{{Method: intent.Put, Path: inbound.Path, Object: &inbound}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	resources, problems := generated(set, set.Get("/v2/cluster-providers/edge/clusters/a"))
+	var got *security.AuthorizationPolicy
+	for _, r := range resources {
+		if r.Type.ID == AuthorizationPolicy && r.Name == objectName(inbound.Path, roleExternal) {
+			got = r.Spec.(*security.AuthorizationPolicy)
+		}
+	}
+	want := []*security.Rule{{
+		From: []*security.Rule_From{{Source: &security.Source{
+			Namespaces: []string{"istio-ingress"}, RequestPrincipals: []string{"https://two.example/*", "one/*"},
+		}}},
+		To: []*security.Rule_To{{Operation: &security.Operation{Ports: []string{"8080"}}}},
+	}}
+	if diff := cmp.Diff(want, got.GetRules(), protocmp.Transform()); diff != "" {
+		t.Errorf("rules (-want +got):\n%s", diff)
+	}
+	told := func(p Problem) bool { return strings.Contains(p.Message, "port 5432 are refused") }
+	if !slices.ContainsFunc(problems, told) {
+		t.Errorf("nothing is said of port 5432: %v", problems)
+	}
+}
+
 // keyPair is a certificate and its key, as an intent holds them.
 var keyPair = sync.OnceValue(func() *intent.Certificates {
 	key := ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
@@ -158,6 +198,12 @@ func entered(one func(label string, of ...string) string, i int, c *intent.Clust
 			g.Addresses = []string{fmt.Sprintf("in%d%d.example.com", i, n)}
 		}
 		c.Gateways = append(c.Gateways, g)
+	}
+	if release := one("release", "", "1.30.1", "1.31.0"); release != "" {
+		if c.Istio == nil {
+			c.Istio = &intent.IstioInstall{}
+		}
+		c.Istio.Version = release
 	}
 	if zone := one("zone", "", "example", "x.example"); zone != "" {
 		c.DNS = &intent.DNSZone{Provider: one("provider", "aws", "coredns"), Zone: zone}
