@@ -178,7 +178,7 @@ func (s *InboundSpec) validate(v *violations) {
 		v.in("management").in("tlsType").oneOf(m.TLSType, "", TLSMutual, TLSSimple, TLSNone)
 	}
 	if s.External != nil && s.External.ExternalCerts != nil {
-		s.External.ExternalCerts.validate(v.in("external").in("externalCerts"))
+		s.External.ExternalCerts.validateServer(v.in("external").in("externalCerts"))
 	}
 	s.TrafficPolicy.validate(v.in("trafficPolicy"))
 	for i, j := range s.JWT {
@@ -188,7 +188,6 @@ func (s *InboundSpec) validate(v *violations) {
 	if len(s.JWT) > 0 && !s.IsHTTP() {
 		v.in("jwt").add("needs a port on which proxies can read HTTP: on no other does a call carry a token")
 	}
-	s.notYet(v)
 }
 
 func (s *InboundSpec) validatePorts(v *violations) {
@@ -232,6 +231,9 @@ func (c *Certificates) validateAs(v *violations, certificate, key string) {
 	if c.CredentialName != "" {
 		v.in("credentialName").check(checkDNSName(c.CredentialName))
 	}
+	if strings.HasPrefix(c.CredentialName, KeptPrefix) { // it may be another intent's
+		v.in("credentialName").add("%q begins with %q, which is kept for generated secrets: choose another name", clip(c.CredentialName), KeptPrefix)
+	}
 	if c.CredentialName != "" && inline {
 		v.add("give either credentialName or certificates, not both")
 	}
@@ -240,6 +242,7 @@ func (c *Certificates) validateAs(v *violations, certificate, key string) {
 	}
 	v.in(certificate).check(checkPEM(c.ServiceCertificate, "CERTIFICATE"))
 	v.in(key).check(checkPEM(c.ServicePrivateKey, "PRIVATE KEY"))
+	v.in(key).check(checkKeyPair(c.ServiceCertificate, c.ServicePrivateKey))
 	v.in("caCertificate").check(checkPEM(c.CACertificate, "CERTIFICATE"))
 }
 

@@ -31,6 +31,8 @@ const (
 	byRoutedCluster indexClass = "routedcluster" // cluster → routing rule that names it
 	byMirror        indexClass = "mirror"        // inbound → routing rule that mirrors calls to it
 	byRouteHost     indexClass = "routehost"     // host that a raw VirtualService routes → Istio resource
+	byExternal      indexClass = "external"      // external name → inbound
+	byExternalPort  indexClass = "externalport"  // port that comes in without a name → inbound
 )
 
 func indexKey(c indexClass, value string, p Path) string {
@@ -72,6 +74,15 @@ func (s *Set) keysOf(o *Object) []string {
 		add(byHost, s.Host(o))
 		add(byService, s.Namespace(o.Path)+"/"+spec.ServiceName)
 		add(byPods, s.Namespace(o.Path)+"/"+spec.AppLabel)
+		if host := s.ExternalHost(o); host != "" {
+			add(byExternal, host)
+		}
+		exposures, _ := spec.Exposures()
+		for _, e := range exposures {
+			if e.Entry == EntryPort {
+				add(byExternalPort, itoa(e.Port.Port))
+			}
+		}
 	case *ClientSpec:
 		if spec.Group != nil {
 			add(byGuest, string(spec.Group.Path()))

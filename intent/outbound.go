@@ -1,8 +1,6 @@
 package intent
 
 import (
-	"crypto/tls"
-	"encoding/base64"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -196,10 +194,6 @@ func (t *OutboundTLS) validate(v *violations) {
 		CACertificate: t.CACertificate, CredentialName: t.CredentialName,
 	}
 	certs.validateAs(v, "clientCertificate", "clientPrivateKey")
-	if strings.HasPrefix(t.CredentialName, KeptPrefix) {
-		v.in("credentialName").add("%q begins with %q, which is kept for generated secrets: it may be another intent's", clip(t.CredentialName), KeptPrefix)
-	}
-	v.in("clientPrivateKey").check(checkKeyPair(t.ClientCertificate, t.ClientPrivateKey))
 	client := t.ClientCertificate != "" || t.ClientPrivateKey != ""
 	switch {
 	case t.Mode == TLSMutual && !client && t.CredentialName == "":
@@ -211,18 +205,4 @@ func (t *OutboundTLS) validate(v *violations) {
 	case t.Mode == TLSNone && (client || t.CACertificate != "" || t.CredentialName != "" || t.SNI != ""):
 		v.add("mode %s takes no other field", TLSNone)
 	}
-}
-
-// checkKeyPair refuses a key that is not the certificate's. What can't be read
-// at all is [checkPEM]'s to tell.
-func checkKeyPair(certificate, key string) string {
-	if checkPEM(certificate, "CERTIFICATE") != "" || checkPEM(key, "PRIVATE KEY") != "" || certificate == "" || key == "" {
-		return ""
-	}
-	c, _ := base64.StdEncoding.DecodeString(certificate)
-	k, _ := base64.StdEncoding.DecodeString(key)
-	if _, err := tls.X509KeyPair(c, k); err != nil {
-		return "is not the key of the certificate, or of a kind that can't be read"
-	}
-	return ""
 }

@@ -64,6 +64,10 @@ func randomSpec(t *rapid.T, p Path) Spec {
 		if rapid.Bool().Draw(t, "gateway") {
 			c.Gateways = []Gateway{{Name: "ew", Role: EastWest, Addresses: []string{"192.0.2.1"}}}
 		}
+		if rapid.Bool().Draw(t, "ingress") {
+			ports := &GatewayPorts{HTTP: rapid.SampledFrom([]int{80, 8080}).Draw(t, "http port")}
+			c.Gateways = append(c.Gateways, Gateway{Name: "in", Role: Ingress, Ports: ports})
+		}
 		return c
 	case KindGroup:
 		g := &GroupSpec{Namespace: name("namespace")}
@@ -82,6 +86,11 @@ func randomSpec(t *rapid.T, p Path) Spec {
 		}
 		if rapid.Bool().Draw(t, "tokens") {
 			in.JWT = []JWTRule{{Issuer: name("issuer"), JWKSURI: "https://i.example/keys"}}
+		}
+		if rapid.Bool().Draw(t, "external") {
+			in.ExternalSupport = true
+			in.Protocol = rapid.SampledFrom([]Protocol{"HTTP", "TLS", "TCP"}).Draw(t, "protocol")
+			in.ExternalName = rapid.SampledFrom([]string{"", "x.example", "y.example"}).Draw(t, "external name")
 		}
 		return in
 	case KindClient:

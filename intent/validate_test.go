@@ -78,7 +78,7 @@ func verdict(t *testing.T, path Path, base []byte, patch string) string {
 // expandWords writes out what is too long for a test file.
 func expandWords(s string) string {
 	return strings.NewReplacer("$LONG64", strings.Repeat("x", 64), "$LONG2000", strings.Repeat("x", 2000),
-		"$LONG5000", strings.Repeat("x", 5000), "$CERT", testCert, "$KEY", testKey, "$OTHERKEY", testOtherKey).Replace(s)
+		"$LONG5000", strings.Repeat("x", 5000), "$CERT", testCert, "$KEY", testKey, "$OTHERKEY", otherKey).Replace(s)
 }
 
 // nothingRefused lists the fields in which every value of the type is legal.

@@ -68,6 +68,7 @@ func checkWhole(t failer, s *Set) {
 	if diff := cmp.Diff(dump(t, s), dump(t, restore(t, s))); diff != "" {
 		t.Fatalf("the set and what its records make of it (-set +restored):\n%s", diff)
 	}
+	checkExternals(t, s)
 	hosts := map[string]Path{}
 	for _, k := range Kinds {
 		for o := range s.List(k, "") {
@@ -144,6 +145,33 @@ func checkRuleWhole(t failer, s *Set, p Path, r *RoutingRuleSpec) {
 		theirs := other.Spec.(*RoutingRuleSpec)
 		if other.Path != p && theirs.Priority == r.Priority && len(theirs.Match)+len(r.Match) == 0 {
 			t.Fatalf("%s and %s match every call with one priority", p, other.Path)
+		}
+	}
+}
+
+// checkExternals holds that what comes in at a cluster's ingress gateways leads
+// to one inbound.
+func checkExternals(t failer, s *Set) {
+	t.Helper()
+	claims := map[string]Path{}
+	for in := range s.List(KindInbound, "") {
+		exposures, _ := in.Spec.(*InboundSpec).Exposures()
+		for _, c := range s.ServerClusters(in) {
+			for _, e := range exposures {
+				claim := fmt.Sprint(c, e.Entry, s.ExternalHost(in))
+				if e.Entry == EntryPort {
+					claim = fmt.Sprint(c, e.Port.Port)
+				}
+				if other, ok := claims[claim]; ok {
+					t.Fatalf("%s and %s come in at %s", other, in.Path, claim)
+				}
+				claims[claim] = in.Path
+				for _, g := range s.Get(c).Spec.(*ClusterSpec).GatewaysOf(Ingress) {
+					if e.Entry == EntryPort && (e.Port.Port == g.Ports.HTTP || e.Port.Port == g.Ports.HTTPS) {
+						t.Fatalf("%s comes in at %s's own port %d on %s", in.Path, g.Name, e.Port.Port, c)
+					}
+				}
+			}
 		}
 	}
 }

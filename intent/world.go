@@ -81,6 +81,7 @@ func (d *draft) settleChange(c Change, inbounds, resources drawn) error {
 		if err := d.checkAuthorities(c.New, spec); err != nil {
 			return err
 		}
+		d.drawInEntered(c, inbounds, resources)
 		if c.Old != nil && maps.Equal(c.Old.Metadata.Labels, c.New.Metadata.Labels) {
 			return nil
 		}
@@ -242,6 +243,7 @@ func (d *draft) checkInbound(in *Object) error {
 			v.in("spec").in("serviceName").add("service %s on cluster %s is claimed by %s: one inbound intent describes a service, with all its ports", service, shared.ClusterName(), other)
 		}
 	}
+	d.checkExternal(in, v.in("spec"))
 	if err := conflict(&v, "another intent is in the way"); err != nil {
 		return err
 	}

@@ -1,17 +1,9 @@
 package intentapi_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"encoding/base64"
 	"encoding/json"
-	"encoding/pem"
-	"math/big"
 	"strings"
 	"testing"
-	"time"
 )
 
 const outboundsPath = tgPath + "/outbound-intents"
@@ -45,7 +37,7 @@ func (s *server) kinds(path string) (kinds []string, on map[string]any) {
 // bundle and removal, and sees that its key goes by bundle alone.
 func TestOutbound(t *testing.T) {
 	s := egressFleet(t)
-	certificate, key := keyPair(t)
+	certificate, key, _ := keyPair(t, 3)
 	body := func(name string, port int, tls string) string {
 		text, err := json.Marshal(map[string]any{"metadata": map[string]any{"name": name}, "spec": map[string]any{
 			"app": "basket", "externalServiceName": "pay.example.com", "port": port, "protocol": "HTTP", "egressGateway": true,
@@ -107,7 +99,7 @@ func TestOutbound(t *testing.T) {
 func TestOutboundWithoutBundles(t *testing.T) {
 	s := start(t)
 	s.fleet()
-	certificate, _ := keyPair(t)
+	certificate, _, _ := keyPair(t, 4)
 	s.must(200, "PUT", edge1, `{"metadata":{"name":"edge-1"},"spec":{"delivery":"xds"}}`)
 	s.must(201, "POST", outboundsPath, `{"metadata":{"name":"pay"},"spec":{"app":"basket","appLabel":"app=basket","externalServiceName":"pay.example.com",
 		"port":443,"protocol":"HTTP","tls":{"caCertificate":"`+certificate+`"}}}`)
@@ -116,26 +108,4 @@ func TestOutboundWithoutBundles(t *testing.T) {
 	if problems := on["problems"].([]any); len(problems) != 1 || !strings.Contains(problems[0].(map[string]any)["message"].(string), "takes no bundles") {
 		t.Errorf("problems: %v", problems)
 	}
-}
-
-// keyPair is a certificate of its own and its key, in base64 of PEM.
-func keyPair(t *testing.T) (certificate, key string) {
-	t.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
-	cert, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	raw, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	encode := func(kind string, data []byte) string {
-		return base64.StdEncoding.EncodeToString(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: data}))
-	}
-	return encode("CERTIFICATE", cert), encode("PRIVATE KEY", raw)
 }

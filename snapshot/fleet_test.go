@@ -36,6 +36,7 @@ func checkFleet(t testing.TB, set *intent.Set) {
 				t.Errorf("%s on %s does not say whose it is: %+v", key, cluster.Path, r)
 			}
 		}
+		checkIngress(t, resources)
 		first, _ := goldenOf(t, set, cluster)
 		if again, _ := goldenOf(t, set, cluster); again != first {
 			t.Errorf("cluster %s gets other bytes from the same intents", cluster.Path)

@@ -28,6 +28,7 @@ var generators = []func(*plan, *output){
 	peerAuthentications,
 	requestAuthentications,
 	authorizationPolicies,
+	externalAccess,
 	networkPolicies,
 }
 

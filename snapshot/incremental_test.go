@@ -199,16 +199,13 @@ func randomCluster(t *testing.T, rt *rapid.T, i int) intent.Op {
 	}
 	spec.ClusterDomain = one("cluster domain", "", "k8s.local")
 	spec.TrustDomain = one("trust domain", "", "td.example.com")
-	spec.Delivery = intent.Delivery(one("delivery", "", "bundle"))
-	if one("ingress", "there", "gone") == "there" {
-		spec.Gateways = append(spec.Gateways, intent.Gateway{Name: "in", Role: intent.Ingress, Addresses: []string{fmt.Sprintf("192.0.2.%d", 100+i)}})
-	}
 	switch one("families", "shown", "IPv6", "both") {
 	case "IPv6":
 		spec.IPFamilies = []intent.IPFamily{intent.IPv6}
 	case "both":
 		spec.IPFamilies = []intent.IPFamily{intent.IPv4, intent.IPv6}
 	}
+	entered(one, i, spec)
 	if rapid.Bool().Draw(rt, "revision") {
 		spec.Istio = &intent.IstioInstall{Revision: "canary"}
 	}
@@ -232,6 +229,7 @@ func randomGroup(t *testing.T, rt *rapid.T, path intent.Path) intent.Op {
 			spec.Placements[p].Clusters, spec.Placements[p].Selector = nil, randomSelector(rt)
 		}
 	}
+	spec.GatewayAPI = rapid.Bool().Draw(rt, "gateway API")
 	spec.ServiceAccounts = map[string]string{}
 	for _, app := range []string{"server", "client"} {
 		if rapid.Bool().Draw(rt, app+" has an account") {
@@ -272,6 +270,9 @@ func randomInbound(rt *rapid.T, in intent.Path, n int) *intent.InboundSpec {
 	spec.Headless = rapid.Bool().Draw(rt, "headless")
 	if spec.Proxied() && rapid.Bool().Draw(rt, "tokens") {
 		spec.JWT = []intent.JWTRule{{Issuer: "i", JWKSURI: "https://i.example/keys"}}
+	}
+	if spec.InMesh() {
+		exposed(func(label string, of ...string) string { return rapid.SampledFrom(of).Draw(rt, label) }, spec)
 	}
 	return spec
 }

@@ -51,10 +51,12 @@ type dnsRecord struct {
 	SetIdentifier    string            `json:"setIdentifier,omitempty"`
 	RecordTTL        int64             `json:"recordTTL,omitempty"` // seconds
 	Labels           map[string]string `json:"labels,omitempty"`
-	ProviderSpecific []struct {
-		Name  string `json:"name,omitempty"`
-		Value string `json:"value,omitempty"`
-	} `json:"providerSpecific,omitempty"`
+	ProviderSpecific []dnsProperty     `json:"providerSpecific,omitempty"`
+}
+
+type dnsProperty struct {
+	Name  string `json:"name,omitempty"`
+	Value string `json:"value,omitempty"`
 }
 
 // kubernetesSpec is a Kubernetes object as [Resource.Spec] holds it: without

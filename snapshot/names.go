@@ -33,7 +33,12 @@ const (
 	roleIPv6    role = "ipv6"
 	roleEgress  role = "egress"   // for the egress gateway
 	roleChosen  role = "selected" // for the pods that a label selects
+
+	roleExternal role = "external" // for clients outside the mesh
 )
+
+// externalRole is for what stands at one of several ingress gateways.
+func externalRole(g *intent.Gateway) role { return roleExternal + role("-"+g.Name) }
 
 // objectName is the name of an object that an intent makes: readable words of
 // project, group and intents, then the role, then a hash of role and path,

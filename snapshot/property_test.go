@@ -110,9 +110,6 @@ func (d *draw) cluster(i int) *intent.ClusterSpec {
 			g.Addresses = []string{fmt.Sprintf("gw%d.example.com", i)}
 		}
 		c.Gateways = []intent.Gateway{g}
-		if d.bool("ingress") {
-			c.Gateways = append(c.Gateways, intent.Gateway{Name: "in", Role: intent.Ingress, Addresses: g.Addresses})
-		}
 	}
 	for _, f := range d.some("families", "IPv4", "IPv6") {
 		c.IPFamilies = append(c.IPFamilies, intent.IPFamily(f))
@@ -120,11 +117,12 @@ func (d *draw) cluster(i int) *intent.ClusterSpec {
 	if d.bool("egress gateway") {
 		c.Gateways = append(c.Gateways, intent.Gateway{Name: "out", Role: intent.Egress, Namespace: d.one("egress namespace", "", "ns0")})
 	}
+	entered(d.one, i, c)
 	return c
 }
 
 func (d *draw) group() *intent.GroupSpec {
-	g := &intent.GroupSpec{Namespace: d.one("namespace", "ns0", "ns1"), ServiceAccounts: map[string]string{}}
+	g := &intent.GroupSpec{Namespace: d.one("namespace", "ns0", "ns1"), ServiceAccounts: map[string]string{}, GatewayAPI: d.bool("gateway API")}
 	for _, app := range []string{"server", "web", "job"} {
 		p := intent.Placement{App: app}
 		for _, c := range d.some(app+" on", "c0", "c1", "c2", "c3") {
@@ -167,6 +165,9 @@ func (d *draw) inbound(p intent.Path, g, i int) {
 		for _, issuer := range d.some("issuers", "https://i.example/", "j") {
 			in.JWT = append(in.JWT, intent.JWTRule{Issuer: issuer, JWKSURI: "https://i.example/keys"})
 		}
+	}
+	if in.InMesh() {
+		exposed(d.one, in)
 	}
 	d.put(p, in)
 	defer d.rules(p)

@@ -107,8 +107,8 @@ var Types = [typeCount]*Type{
 	KubernetesGateway: {Group: gatewayAPI, Version: "v1", Kind: "Gateway", NewSpec: fresh[structpb.Struct]()},
 	HTTPRoute:         {Group: gatewayAPI, Version: "v1", Kind: "HTTPRoute", NewSpec: fresh[structpb.Struct]()},
 	GRPCRoute:         {Group: gatewayAPI, Version: "v1", Kind: "GRPCRoute", NewSpec: fresh[structpb.Struct]()},
-	TLSRoute:          {Group: gatewayAPI, Version: "v1alpha2", Kind: "TLSRoute", NewSpec: fresh[structpb.Struct]()},
-	TCPRoute:          {Group: gatewayAPI, Version: "v1alpha2", Kind: "TCPRoute", NewSpec: fresh[structpb.Struct]()},
+	TLSRoute:          {Group: gatewayAPI, Version: "v1", Kind: "TLSRoute", NewSpec: fresh[structpb.Struct]()},
+	TCPRoute:          {Group: gatewayAPI, Version: "v1", Kind: "TCPRoute", NewSpec: fresh[structpb.Struct]()},
 	ReferenceGrant:    {Group: gatewayAPI, Version: "v1beta1", Kind: "ReferenceGrant", NewSpec: fresh[structpb.Struct]()},
 	DNSEndpoint:       {Group: "externaldns.k8s.io", Version: "v1alpha1", Kind: "DNSEndpoint", NewSpec: fresh[structpb.Struct]()},
 }

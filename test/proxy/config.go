@@ -24,7 +24,8 @@ type Config struct {
 	Routes    map[string]*routev3.RouteConfiguration
 }
 
-func newConfig() *Config {
+// NewConfig is that of a proxy which was told nothing.
+func NewConfig() *Config {
 	return &Config{
 		Clusters:  map[string]*clusterv3.Cluster{},
 		Endpoints: map[string]*endpointv3.ClusterLoadAssignment{},

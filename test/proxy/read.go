@@ -59,7 +59,7 @@ func Fetch(ctx context.Context, istiodXDSAddr string, node Node) (*Config, error
 		return nil, err
 	}
 	s := &stream{ads: ads, node: node.Proto()}
-	c := newConfig()
+	c := NewConfig()
 	// Envoy's order: endpoints need the clusters' names, routes the listeners'.
 	steps := []struct {
 		typeURL string
