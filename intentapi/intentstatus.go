@@ -28,6 +28,8 @@ type intentReport struct {
 	Revision intent.Revision `json:"revision"` // of the store, that the report holds for
 	Clusters []intentOn      `json:"clusters"` // in name order; those alone that it concerns
 	Message  string          `json:"message,omitempty"`
+
+	Warnings []snapshot.Problem `json:"warnings"` // of what is legal but unwise
 }
 
 // intentOn is an intent on one cluster.
@@ -52,7 +54,10 @@ func intentStatus(r *request) (*answer, error) {
 	if err := r.waitForViews(r.set.Revision()); err != nil {
 		return nil, err
 	}
-	out := intentReport{Path: p, Revision: r.set.Revision(), Clusters: []intentOn{}}
+	out := intentReport{Path: p, Revision: r.set.Revision(), Clusters: []intentOn{}, Warnings: snapshot.Warnings(r.set, p)}
+	if out.Warnings == nil {
+		out.Warnings = []snapshot.Problem{}
+	}
 	for o := range r.set.List(intent.KindCluster, "") {
 		if view := r.Views.View(o.Path); view != nil && view.Concerns(p) {
 			out.Clusters = append(out.Clusters, r.intentOn(p, view))

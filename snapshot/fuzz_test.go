@@ -46,7 +46,7 @@ func FuzzRawResource(f *testing.F) {
 			return
 		}
 		transactions, _ := m.Since(before.Revision())
-		err := Admit(before, m.Set(), changesOf(transactions))
+		_, err := Admit(before, m.Set(), changesOf(transactions))
 		var refusal *intent.Error
 		switch {
 		case err == nil:

@@ -30,7 +30,7 @@ func TestIncrementalIsFull(t *testing.T) {
 			}
 			transactions, _ := m.Since(old.Revision())
 			changes := changesOf(transactions)
-			if err := Admit(old, m.Set(), changes); err != nil {
+			if _, err := Admit(old, m.Set(), changes); err != nil {
 				rt.Fatalf("%v: %v", ops[0].Path, err)
 			}
 			if _, err := Preview(old, m.Set(), changes); err != nil {
