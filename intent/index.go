@@ -22,6 +22,9 @@ const (
 	byCluster   indexClass = "cluster"   // cluster → group or Istio resource that names it
 	bySelecting indexClass = "selecting" // "" → group or Istio resource with a selector
 	byGuest     indexClass = "guest"     // group → client of another group's service
+	byNamespace indexClass = "namespace" // namespace and cluster, or "" for a selector → group with that namespace
+	byScope     indexClass = "scope"     // namespace → group that asks for its sidecarScope
+	byCaller    indexClass = "caller"    // namespace and group → client of an app of the group that names the namespace
 )
 
 func indexKey(c indexClass, value string, p Path) string {
@@ -59,12 +62,19 @@ func (s *Set) keysOf(o *Object) []string {
 		for k, v := range o.Metadata.Labels {
 			add(byLabel, k+"="+v)
 		}
+	case *GroupSpec:
+		if spec.SidecarScope {
+			add(byScope, spec.Namespace)
+		}
 	case *InboundSpec:
 		add(byHost, s.Host(o))
 		add(byService, s.Namespace(o.Path)+"/"+spec.ServiceName)
 	case *ClientSpec:
 		if spec.Group != nil {
 			add(byGuest, string(spec.Group.Path()))
+		}
+		for _, ns := range spec.Namespaces {
+			add(byCaller, ns+string(ClientGroup(o)))
 		}
 	case *IstioResourceSpec:
 		add(byRaw, s.rawKey(o))
@@ -80,6 +90,14 @@ func (s *Set) keysOf(o *Object) []string {
 		}
 		if c.Selector != nil {
 			add(bySelecting, "")
+		}
+		if spec, ok := o.Spec.(*GroupSpec); ok {
+			for _, r := range c.Clusters {
+				add(byNamespace, spec.Namespace+string(r.Path()))
+			}
+			if c.Selector != nil {
+				add(byNamespace, spec.Namespace)
+			}
 		}
 	}
 	return keys

@@ -99,6 +99,11 @@ func (r *request) intentOn(p intent.Path, view *snapshot.View) intentOn {
 			out.State, out.Message = state, message
 		}
 	}
+	if len(seen) > 1 {
+		// A namespace is there already where anything runs in it: how far the rest
+		// has come tells more.
+		byBundle = slices.DeleteFunc(byBundle, func(kind string) bool { return kind == snapshot.Types[snapshot.Namespace].Kind })
+	}
 	switch {
 	case len(out.Problems) > 0:
 		out.State, out.Message = failed, "it could not be generated in full: see problems"

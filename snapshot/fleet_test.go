@@ -3,6 +3,7 @@ package snapshot
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	networking "istio.io/api/networking/v1alpha3"
@@ -29,7 +30,7 @@ func checkFleet(t testing.TB, set *intent.Set) {
 			if err := check(r); err != nil {
 				t.Errorf("%s on %s: Istio refuses it: %v", key, cluster.Path, err)
 			}
-			if r.Labels[managedByLabel] != managedBy || r.Annotations[intentsAnnotation] == "" || len(r.Origins) == 0 || r.Namespace == "" || r.CreatedAt.IsZero() {
+			if r.Labels[managedByLabel] != managedBy || r.Annotations[intentsAnnotation] == "" || len(r.Origins) == 0 || (r.Namespace == "") != (r.Type.ID == Namespace) || r.CreatedAt.IsZero() {
 				t.Errorf("%s on %s does not say whose it is: %+v", key, cluster.Path, r)
 			}
 		}
@@ -40,6 +41,37 @@ func checkFleet(t testing.TB, set *intent.Set) {
 		for _, r := range resources {
 			if spec, ok := r.Spec.(*networking.ServiceEntry); ok {
 				checkSNIs(t, set, &r, spec)
+			}
+			if spec, ok := r.Spec.(*networking.Sidecar); ok && strings.HasPrefix(r.Name, namePrefix) {
+				checkScope(t, r.Namespace, spec, resources)
+			}
+		}
+	}
+}
+
+// checkScope holds that a generated Sidecar is alone in its namespace, and names
+// all that is made known to clients there.
+func checkScope(t testing.TB, namespace string, spec *networking.Sidecar, resources []Resource) {
+	t.Helper()
+	for _, r := range resources {
+		if r.Namespace != namespace {
+			continue
+		}
+		var hosts []string
+		switch other := r.Spec.(type) {
+		case *networking.Sidecar:
+			if other != spec && other.WorkloadSelector == nil {
+				t.Errorf("namespace %s has another Sidecar: %s", namespace, r.Name)
+			}
+		case *networking.ServiceEntry:
+			hosts = other.Hosts
+		case *networking.VirtualService:
+			hosts = other.Hosts
+		}
+		forGateway := !slices.ContainsFunc(r.Origins, func(p intent.Path) bool { return p.Kind() != intent.KindInbound })
+		for _, host := range hosts {
+			if !forGateway && !slices.Contains(spec.Egress[0].Hosts, "./"+host) {
+				t.Errorf("the Sidecar of namespace %s hides %s of %s %s", namespace, host, r.Type.Kind, r.Name)
 			}
 		}
 	}

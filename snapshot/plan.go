@@ -94,17 +94,10 @@ func newPlan(set *intent.Set, inbound, cluster *intent.Object, out *output) *pla
 }
 
 func newClient(set *intent.Set, o *intent.Object) client {
-	c := client{path: o.Path, spec: o.Spec.(*intent.ClientSpec), clusters: set.ClientClusters(o)}
-	group := intent.ClientGroup(o)
-	c.namespaces = slices.Clone(c.spec.Namespaces)
-	if ns := set.Namespace(group); len(c.namespaces) == 0 && ns != "" {
-		c.namespaces = []string{ns}
-	}
-	slices.Sort(c.namespaces)
-	c.namespaces = slices.Compact(c.namespaces)
+	c := client{path: o.Path, spec: o.Spec.(*intent.ClientSpec), clusters: set.ClientClusters(o), namespaces: set.CallerNamespaces(o)}
 	c.account = c.spec.ServiceAccount
 	if c.account == "" {
-		c.account = accountOf(set, group, c.spec.App)
+		c.account = accountOf(set, intent.ClientGroup(o), c.spec.App)
 	}
 	for ap := range set.List(intent.KindAccessPoint, o.Path) {
 		c.points = append(c.points, accessPoint{ap.Path, ap.Spec.(*intent.AccessPointSpec)})
