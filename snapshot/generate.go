@@ -21,7 +21,7 @@ const (
 // generators make an inbound's objects for one cluster, each those of one
 // kind, out of the plan alone.
 //
-// Kinds that no intent asks for yet have their place here: Sidecar,
+// Kinds that no intent asks for yet have their place here:
 // RequestAuthentication (inbound.jwt), WorkloadEntry and ServiceEntry per
 // instance (inbound.headless), and the routing rules' part of VirtualService.
 var generators = []func(*plan, *output){
