@@ -33,6 +33,9 @@ const (
 	byRouteHost     indexClass = "routehost"     // host that a raw VirtualService routes → Istio resource
 	byExternal      indexClass = "external"      // external name → inbound
 	byExternalPort  indexClass = "externalport"  // port that comes in without a name → inbound
+	byNamespace     indexClass = "namespace"     // namespace and cluster, or "" for a selector → group with that namespace
+	byScope         indexClass = "scope"         // namespace → group that asks for its sidecarScope
+	byCaller        indexClass = "caller"        // namespace and group → client of an app of the group that names the namespace
 )
 
 func indexKey(c indexClass, value string, p Path) string {
@@ -70,6 +73,10 @@ func (s *Set) keysOf(o *Object) []string {
 		for k, v := range o.Metadata.Labels {
 			add(byLabel, k+"="+v)
 		}
+	case *GroupSpec:
+		if spec.SidecarScope {
+			add(byScope, spec.Namespace)
+		}
 	case *InboundSpec:
 		add(byHost, s.Host(o))
 		add(byService, s.Namespace(o.Path)+"/"+spec.ServiceName)
@@ -86,6 +93,9 @@ func (s *Set) keysOf(o *Object) []string {
 	case *ClientSpec:
 		if spec.Group != nil {
 			add(byGuest, string(spec.Group.Path()))
+		}
+		for _, ns := range spec.Namespaces {
+			add(byCaller, ns+string(ClientGroup(o)))
 		}
 	case *OutboundSpec:
 		for _, k := range outboundKeys(s.Namespace(o.Path), spec) {
@@ -119,6 +129,14 @@ func (s *Set) keysOf(o *Object) []string {
 		}
 		if c.Selector != nil {
 			add(bySelecting, "")
+		}
+		if spec, ok := o.Spec.(*GroupSpec); ok {
+			for _, r := range c.Clusters {
+				add(byNamespace, spec.Namespace+string(r.Path()))
+			}
+			if c.Selector != nil {
+				add(byNamespace, spec.Namespace)
+			}
 		}
 	}
 	return keys

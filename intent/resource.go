@@ -44,6 +44,17 @@ func (r *RawResource) Group() string {
 	return group
 }
 
+// selectsWorkloads reports whether the resource's spec names the workloads that
+// it is for.
+func (r *RawResource) selectsWorkloads() bool {
+	var spec struct {
+		WorkloadSelector *struct {
+			Labels map[string]string `json:"labels"`
+		} `json:"workloadSelector"`
+	}
+	return json.Unmarshal(r.Spec, &spec) == nil && spec.WorkloadSelector != nil && len(spec.WorkloadSelector.Labels) > 0
+}
+
 // normalize writes the resource's spec in one way, with members in order and
 // no space between, so that the same spec is the same bytes.
 func (r *IstioResourceSpec) normalize() {

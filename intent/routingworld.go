@@ -165,7 +165,7 @@ func (d *draft) rawRoutes(in *Object) (raw Path, host string) {
 	namespaces := map[string]bool{d.next.Namespace(in.Path): true}
 	clusters := slices.Clone(d.next.ServerClusters(in))
 	for client := range d.next.List(KindClient, in.Path) {
-		for _, ns := range d.next.ClientNamespaces(client) {
+		for _, ns := range d.next.CallerNamespaces(client) {
 			namespaces[ns] = true
 		}
 		clusters = append(clusters, d.next.ClientClusters(client)...)

@@ -230,17 +230,6 @@ func (s *Set) ClientClusters(client *Object) []Path {
 	return s.Placed(ClientGroup(client), client.Spec.(*ClientSpec).App)
 }
 
-// ClientNamespaces lists, in order, the namespaces that a client calls from:
-// those it names, or its group's.
-func (s *Set) ClientNamespaces(client *Object) []string {
-	namespaces := slices.Clone(client.Spec.(*ClientSpec).Namespaces)
-	if ns := s.Namespace(ClientGroup(client)); len(namespaces) == 0 && ns != "" {
-		namespaces = []string{ns}
-	}
-	slices.Sort(namespaces)
-	return slices.Compact(namespaces)
-}
-
 // ClientGroup is the group that a client's app belongs to.
 func ClientGroup(client *Object) Path {
 	if g := client.Spec.(*ClientSpec).Group; g != nil {

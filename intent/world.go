@@ -140,9 +140,9 @@ func conflict(v *violations, detail string) error {
 }
 
 // sameReach reports whether two versions of a group give its services the same
-// names on the same clusters.
+// names on the same clusters, and its namespace the same scope.
 func sameReach(a, b *GroupSpec) bool {
-	return a.Namespace == b.Namespace && reflect.DeepEqual(a.Placements, b.Placements)
+	return a.Namespace == b.Namespace && a.SidecarScope == b.SidecarScope && reflect.DeepEqual(a.Placements, b.Placements)
 }
 
 // drawIn adds what stands below o, or o itself, to what must be judged again.
@@ -166,6 +166,9 @@ func (d *draft) drawIn(o *Object, cause Path, inbounds, resources drawn) {
 		for _, in := range d.routedInbounds(r) {
 			inbounds.add(in, cause)
 		}
+	}
+	for r := range d.rivalScopes(o) {
+		resources.add(r.Path, cause)
 	}
 }
 
@@ -251,7 +254,8 @@ func (d *draft) checkInbound(in *Object) error {
 }
 
 // checkResource holds the rule that no two Istio resources are the same object
-// on any one cluster, and none takes an inbound's global host.
+// on any one cluster, and none takes an inbound's global host or stands beside
+// the Sidecar that a group asks for.
 func (d *draft) checkResource(o *Object) error {
 	spec := o.Spec.(*IstioResourceSpec)
 	var v violations
@@ -265,6 +269,7 @@ func (d *draft) checkResource(o *Object) error {
 				spec.Resource.Kind, d.next.RawNamespace(o), spec.Resource.Metadata.Name, shared.ClusterName(), other)
 		}
 	}
+	d.checkScope(o, &v)
 	for i, h := range spec.Resource.entryHosts() {
 		for other := range d.next.lookup(byHost, h) {
 			v.in("spec").in("resource").in("spec").in("hosts").at(i).add("host %q is claimed by %s", h, other)

@@ -160,15 +160,15 @@ func postBundle(r *request) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	result, preview, err := r.commitOne(intent.Op{Method: intent.Put, Path: p, Object: o})
-	if err != nil || preview != nil {
-		return previewed(preview), err
+	done, err := r.commitOne(intent.Op{Method: intent.Put, Path: p, Object: o})
+	if err != nil || done.preview != nil {
+		return previewed(done.preview), err
 	}
-	if err := r.waitForViews(result.Revision); err != nil {
+	if err := r.waitForViews(done.Revision); err != nil {
 		return nil, err
 	}
 	ans, err := r.bundle(p, q)
-	if err == nil && result.Effects[0] == intent.Created {
+	if err == nil && done.Effects[0] == intent.Created {
 		ans.status, ans.location = http.StatusCreated, string(p)
 	}
 	return ans, err

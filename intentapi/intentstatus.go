@@ -28,6 +28,8 @@ type intentReport struct {
 	Revision intent.Revision `json:"revision"` // of the store, that the report holds for
 	Clusters []intentOn      `json:"clusters"` // in name order; those alone that it concerns
 	Message  string          `json:"message,omitempty"`
+
+	Warnings []snapshot.Problem `json:"warnings"` // of what is legal but unwise
 }
 
 // intentOn is an intent on one cluster.
@@ -52,7 +54,10 @@ func intentStatus(r *request) (*answer, error) {
 	if err := r.waitForViews(r.set.Revision()); err != nil {
 		return nil, err
 	}
-	out := intentReport{Path: p, Revision: r.set.Revision(), Clusters: []intentOn{}}
+	out := intentReport{Path: p, Revision: r.set.Revision(), Clusters: []intentOn{}, Warnings: snapshot.Warnings(r.set, p)}
+	if out.Warnings == nil {
+		out.Warnings = []snapshot.Problem{}
+	}
 	for o := range r.set.List(intent.KindCluster, "") {
 		if view := r.Views.View(o.Path); view != nil && view.Concerns(p) {
 			out.Clusters = append(out.Clusters, r.intentOn(p, view))
@@ -93,6 +98,11 @@ func (r *request) intentOn(p intent.Path, view *snapshot.View) intentOn {
 		if before(state, out.State) {
 			out.State, out.Message = state, message
 		}
+	}
+	if len(seen) > 1 {
+		// A namespace is there already where anything runs in it: how far the rest
+		// has come tells more.
+		byBundle = slices.DeleteFunc(byBundle, func(kind string) bool { return kind == snapshot.Types[snapshot.Namespace].Kind })
 	}
 	switch {
 	case len(out.Problems) > 0:

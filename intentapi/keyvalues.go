@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"github.com/meshwright/meshwright/intent"
-	"github.com/meshwright/meshwright/snapshot"
 )
 
 // keyValueTries bounds how often a fold is repeated when others change the
@@ -38,16 +37,16 @@ func postKeyValues(r *request) (*answer, error) {
 		return nil, err
 	}
 	for try := 1; ; try++ {
-		result, preview, err := r.foldKeyValues(command, p, pairs, places, asked)
+		done, err := r.foldKeyValues(command, p, pairs, places, asked)
 		var refusal *intent.Error
 		if errors.As(err, &refusal) && refusal.Kind == intent.Precondition && len(asked) == 0 && try < keyValueTries {
 			r.set = r.Store.Set()
 			continue
 		}
-		if err != nil || preview != nil {
-			return previewed(preview), err
+		if err != nil || done.preview != nil {
+			return previewed(done.preview), err
 		}
-		ans, err := written(result)
+		ans, err := written(done)
 		if ans != nil {
 			ans.status = http.StatusCreated
 		}
@@ -72,10 +71,10 @@ func (r *request) keyValuesCommand(p intent.Path, pairs map[string]string, asked
 const noVersion = "none"
 
 // foldKeyValues writes the cluster as it is with the pairs folded in.
-func (r *request) foldKeyValues(command intent.Command, p intent.Path, pairs, places map[string]string, asked []string) (intent.Result, *snapshot.Diff, error) {
+func (r *request) foldKeyValues(command intent.Command, p intent.Path, pairs, places map[string]string, asked []string) (committed, error) {
 	old := r.set.Get(p)
 	if old == nil {
-		return intent.Result{}, nil, noSuchObject(p)
+		return committed{}, noSuchObject(p)
 	}
 	version := old.Metadata.ResourceVersion
 	if len(asked) > 0 && !slices.Contains(asked, "*") && !slices.Contains(asked, version) {
@@ -90,12 +89,12 @@ func (r *request) foldKeyValues(command intent.Command, p intent.Path, pairs, pl
 			}
 			sortViolations(refusal.Violations)
 		}
-		return intent.Result{}, nil, err
+		return committed{}, err
 	}
 	next := *old
 	next.Spec = spec
 	if err := next.Validate(); err != nil {
-		return intent.Result{}, nil, err
+		return committed{}, err
 	}
 	command.Ops = []intent.Op{{Method: intent.Put, Path: p, Object: &next, IfMatch: []string{version}}}
 	return r.commit(command)

@@ -46,7 +46,7 @@ func TestMeshlessStatus(t *testing.T) {
 	path := s.meshlessFleet()
 	report := s.must(200, "GET", path+"/status", "").decoded(t).(map[string]any)
 	delete(report, "revision")
-	diff(t, "status", parse(t, `{"path":"`+path+`","clusters":[
+	diff(t, "status", parse(t, `{"path":"`+path+`","warnings":[],"clusters":[
 		{"cluster":"acme/edge-1","state":"Pending","problems":[],
 		 "message":"istiod does not take Service, NetworkPolicy: they go by the cluster's bundle, and what its installer applied is not known",
 		 "objects":[{"kind":"Service","namespace":"shop","name":"clock"},{"kind":"NetworkPolicy","namespace":"shop","name":"mw-shop-production-clock-NAME"}]},

@@ -32,6 +32,7 @@ func (d *document) decodeObject(k intent.Kind, path intent.Path, isCollection bo
 	for _, name := range readOnlyMetadata {
 		delete(metadata, name)
 	}
+	delete(members, "warnings") // of an answer that is sent back
 	nameProblem := ""
 	if isCollection {
 		name := metadata["name"].(string)

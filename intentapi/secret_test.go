@@ -82,8 +82,9 @@ func TestPrivateKeyStaysInside(t *testing.T) {
 	if err := json.Unmarshal([]byte(bundle), &list); err != nil {
 		t.Fatal(err)
 	}
-	diff(t, "the bundle's first object", map[string]string{"tls.crt": cert2, "tls.key": key2}, list.Items[0].Data)
-	diff(t, "its kind", "Secret of kubernetes.io/tls", list.Items[0].Kind+" of "+list.Items[0].Type)
+	diff(t, "the bundle's first kinds", []string{"Namespace", "Secret"}, []string{list.Items[0].Kind, list.Items[1].Kind})
+	diff(t, "the secret", map[string]string{"tls.crt": cert2, "tls.key": key2}, list.Items[1].Data)
+	diff(t, "its type", "kubernetes.io/tls", list.Items[1].Type)
 }
 
 // keyPair is a certificate and its key, as an intent holds them, and the

@@ -18,6 +18,7 @@ type clusterReport struct {
 	clusters.Status
 	Lag      lag                `json:"lag"`
 	Problems []snapshot.Problem `json:"problems"`
+	Warnings []snapshot.Problem `json:"warnings"` // about the intents that concern it
 }
 
 // lag is how far a cluster's edges are behind.
@@ -42,9 +43,15 @@ func clusterStatus(r *request) (*answer, error) {
 	if view == nil {
 		return nil, noSuchObject(p)
 	}
-	return &answer{status: http.StatusOK, body: r.clusterReport(view)}, nil
+	out := r.clusterReport(view)
+	if out.Warnings = view.Warnings(r.set); out.Warnings == nil {
+		out.Warnings = []snapshot.Problem{}
+	}
+	return &answer{status: http.StatusOK, body: out}, nil
 }
 
+// clusterReport is a cluster's status but for the warnings, which the page of
+// the whole fleet does not need.
 func (r *request) clusterReport(view *snapshot.View) clusterReport {
 	out := clusterReport{
 		Cluster: view.Cluster.ClusterName(), Revision: view.Revision, Delivery: view.Delivery,

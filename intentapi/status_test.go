@@ -57,6 +57,7 @@ func TestStatus(t *testing.T) {
 		edge.Acknowledged(name, view.Type(typ.ID).Version())
 	}
 	diff(t, "acknowledged", map[string]string{"acme/edge-1": "Acknowledged", "acme/edge-2": "Pending"}, s.states(inboundPath))
+	diff(t, "with the group's namespace", map[string]string{"acme/edge-1": "Acknowledged", "acme/edge-2": "Pending"}, s.states(groupPath))
 	status = s.must(200, "GET", edge1+"/status", "").decoded(t).(map[string]any)
 	diff(t, "lag", parse(t, `{"types":0}`), status["lag"])
 	for _, typ := range status["types"].([]any) {

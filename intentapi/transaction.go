@@ -12,6 +12,7 @@ import (
 type transactionAnswer struct {
 	Revision intent.Revision   `json:"revision"`
 	Results  []operationResult `json:"results"`
+	Warnings []string          `json:"warnings,omitempty"`
 }
 
 type operationResult struct {
@@ -34,15 +35,15 @@ func transact(r *request) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	result, preview, err := r.commit(intent.Command{ID: key, Ops: ops})
-	if err != nil || preview != nil {
-		return previewed(preview), locateOperation(err, ops)
+	done, err := r.commit(intent.Command{ID: key, Ops: ops})
+	if err != nil || done.preview != nil {
+		return previewed(done.preview), locateOperation(err, ops)
 	}
-	out := transactionAnswer{Revision: result.Revision, Results: []operationResult{}}
+	out := transactionAnswer{Revision: done.Revision, Results: []operationResult{}, Warnings: done.warnings}
 	for i, op := range ops {
-		out.Results = append(out.Results, operationResult{op.Path, result.Effects[i], shown(result.Objects[i])})
+		out.Results = append(out.Results, operationResult{op.Path, done.Effects[i], shown(done.Objects[i])})
 	}
-	return &answer{status: http.StatusOK, body: out, revision: result.Revision}, nil
+	return &answer{status: http.StatusOK, body: out, revision: done.Revision}, nil
 }
 
 // decodeTransaction reads all operations. The error has every violation of

@@ -39,11 +39,11 @@ func remove(r *request) (*answer, error) {
 	if op.Cascade, err = r.flag("cascade"); err != nil {
 		return nil, err
 	}
-	result, preview, err := r.commitOne(op)
-	if err != nil || preview != nil {
-		return previewed(preview), err
+	done, err := r.commitOne(op)
+	if err != nil || done.preview != nil {
+		return previewed(done.preview), err
 	}
-	return &answer{status: http.StatusNoContent, revision: result.Revision}, nil
+	return &answer{status: http.StatusNoContent, revision: done.Revision}, nil
 }
 
 func (r *request) writeObject(method intent.Method, p intent.Path, isCollection bool) (*answer, error) {
@@ -55,21 +55,30 @@ func (r *request) writeObject(method intent.Method, p intent.Path, isCollection 
 	if err != nil {
 		return nil, err
 	}
-	result, preview, err := r.commitOne(intent.Op{Method: method, Path: o.Path, Object: o})
-	if err != nil || preview != nil {
-		return previewed(preview), err
+	done, err := r.commitOne(intent.Op{Method: method, Path: o.Path, Object: o})
+	if err != nil || done.preview != nil {
+		return previewed(done.preview), err
 	}
-	return written(result)
+	return written(done)
+}
+
+// writtenObject is an object as it was stored, and what is unwise about it.
+type writtenObject struct {
+	*intent.Object
+	Warnings []string `json:"warnings,omitempty"`
 }
 
 // written is the answer to a write of one object.
-func written(result intent.Result) (*answer, error) {
-	o := result.Objects[0]
+func written(done committed) (*answer, error) {
+	o := done.Objects[0]
 	if o == nil {
-		return nil, refuse(http.StatusGone, "this write was carried out before, at revision "+result.Revision.String()+", and the object has been deleted since")
+		return nil, refuse(http.StatusGone, "this write was carried out before, at revision "+done.Revision.String()+", and the object has been deleted since")
 	}
-	ans := &answer{status: http.StatusOK, body: shown(o), etag: o.Metadata.ResourceVersion, revision: result.Revision}
-	if result.Effects[0] == intent.Created {
+	ans := &answer{
+		status: http.StatusOK, body: writtenObject{shown(o), done.warnings},
+		etag: o.Metadata.ResourceVersion, revision: done.Revision,
+	}
+	if done.Effects[0] == intent.Created {
 		ans.status, ans.location = http.StatusCreated, string(o.Path)
 	}
 	return ans, nil
@@ -82,20 +91,28 @@ func previewed(preview *snapshot.Diff) *answer {
 	return &answer{status: http.StatusOK, body: preview}
 }
 
+// committed is what became of a command: its result, or for a dry run what it
+// would do.
+type committed struct {
+	intent.Result
+	warnings []string // that its author should see
+	preview  *snapshot.Diff
+}
+
 // commitOne carries out one operation under the request's conditions.
-func (r *request) commitOne(op intent.Op) (intent.Result, *snapshot.Diff, error) {
+func (r *request) commitOne(op intent.Op) (committed, error) {
 	header := r.gin.Request.Header
 	var err error
 	op.IfMatch = readIfMatch(strings.Join(header.Values("If-Match"), ","))
 	if op.IfNoneMatch, err = readIfNoneMatch(header.Get("If-None-Match")); err != nil {
-		return intent.Result{}, nil, refuse(http.StatusBadRequest, "If-None-Match: "+err.Error())
+		return committed{}, refuse(http.StatusBadRequest, "If-None-Match: "+err.Error())
 	}
 	key, err := r.idempotencyKey()
 	if err != nil {
-		return intent.Result{}, nil, err
+		return committed{}, err
 	}
-	result, preview, err := r.commit(intent.Command{ID: key, Ops: []intent.Op{op}})
-	return result, preview, locate(err, op.Path)
+	done, err := r.commit(intent.Command{ID: key, Ops: []intent.Op{op}})
+	return done, locate(err, op.Path)
 }
 
 // readIfMatch reads entity tags as the store compares them: bare
@@ -121,34 +138,50 @@ func readIfNoneMatch(text string) (bool, error) {
 // commit proposes a command's operations as one transaction, under its ID
 // unless that is empty; with dryRun=true it works out what they would do to
 // each cluster, and commits nothing.
-func (r *request) commit(command intent.Command) (intent.Result, *snapshot.Diff, error) {
+//
+// A write that changes nothing, such as one that is sent again, is warned of
+// as things stand now: what it found then is not kept.
+func (r *request) commit(command intent.Command) (committed, error) {
 	dryRun, err := r.flag("dryRun")
 	if err != nil {
-		return intent.Result{}, nil, err
+		return committed{}, err
 	}
 	command.Kind, command.At = intent.Transact, r.Now().UTC().Truncate(time.Millisecond)
 	if dryRun {
 		command.ID = ""
 	}
 	next, result, err := r.try(command)
+	done := committed{Result: result}
 	if err != nil {
-		return result, nil, err
+		return done, err
 	}
 	if !result.Repeated && len(result.Changes) > 0 {
-		if err := snapshot.Admit(r.set, next, result.Changes); err != nil {
-			return result, nil, err
+		if done.warnings, err = snapshot.Admit(r.set, next, result.Changes); err != nil {
+			return done, err
 		}
+	} else {
+		done.warnings = snapshot.Standing(next, pathsOf(command.Ops)...)
 	}
 	if dryRun {
-		preview, err := snapshot.Preview(r.set, next, result.Changes)
-		return result, preview, err
+		if done.preview, err = snapshot.Preview(r.set, next, result.Changes); err == nil {
+			done.preview.Warnings = append(done.preview.Warnings, done.warnings...)
+		}
+		return done, err
 	}
-	result, err = r.Store.Propose(r.ctx, command)
+	done.Result, err = r.Store.Propose(r.ctx, command)
 	var refusal *intent.Error
 	if err != nil && !errors.As(err, &refusal) && !errors.Is(err, intent.ErrUnavailable) && !errors.Is(err, intent.ErrTooLarge) {
 		err = errors.Join(intent.ErrUnknownOutcome, err)
 	}
-	return result, nil, err
+	return done, err
+}
+
+func pathsOf(ops []intent.Op) []intent.Path {
+	var out []intent.Path
+	for _, op := range ops {
+		out = append(out, op.Path)
+	}
+	return out
 }
 
 // try applies a command to this replica's Set. A refusal counts only when the

@@ -36,6 +36,7 @@ func affected(old, next *intent.Set, changes []intent.Change) affectedBy {
 		}
 	}
 	a.neighbours(old, next)
+	a.scopes(old, next)
 	return a
 }
 
@@ -98,6 +99,7 @@ func (a *affectedBy) cluster(old, next *intent.Set, c intent.Change) {
 // its own, and those of other groups that its apps call.
 func (a *affectedBy) group(old, next *intent.Set, group intent.Path) {
 	a.units[group] = true
+	a.housemates(old, next, group)
 	for _, set := range []*intent.Set{old, next} {
 		for _, kind := range unitKinds {
 			for o := range set.List(kind, group) {

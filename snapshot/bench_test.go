@@ -48,7 +48,7 @@ func BenchmarkAdmit(b *testing.B) {
 	m.mustApply(b, putOp(b, inboundPath(0, 0)+"/clients/c/access-points/ap", accessPointSpec("POST")))
 	transactions, _ := m.Since(old.Revision())
 	for b.Loop() {
-		if err := Admit(old, m.Set(), changesOf(transactions)); err != nil {
+		if _, err := Admit(old, m.Set(), changesOf(transactions)); err != nil {
 			b.Fatal(err)
 		}
 	}

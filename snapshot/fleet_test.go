@@ -32,7 +32,7 @@ func checkFleet(t testing.TB, set *intent.Set) {
 			if err := check(r); err != nil {
 				t.Errorf("%s on %s: Istio refuses it: %v", key, cluster.Path, err)
 			}
-			if r.Labels[managedByLabel] != managedBy || r.Annotations[intentsAnnotation] == "" || len(r.Origins) == 0 || r.Namespace == "" || r.CreatedAt.IsZero() {
+			if r.Labels[managedByLabel] != managedBy || r.Annotations[intentsAnnotation] == "" || len(r.Origins) == 0 || (r.Namespace == "") != (r.Type.ID == Namespace) || r.CreatedAt.IsZero() {
 				t.Errorf("%s on %s does not say whose it is: %+v", key, cluster.Path, r)
 			}
 		}
@@ -54,6 +54,10 @@ func checkFleet(t testing.TB, set *intent.Set) {
 					continue // where a raw one leads is its author's business
 				}
 				checkDestinations(t, cluster, resources, &r, spec)
+			case *networking.Sidecar:
+				if strings.HasPrefix(r.Name, namePrefix) {
+					checkScope(t, r.Namespace, spec, resources)
+				}
 			}
 			if in := set.Get(r.Origins[0].Inbound()); in != nil {
 				checkInbound(t, in.Spec.(*intent.InboundSpec), &r)
@@ -98,6 +102,41 @@ func checkNetworkPolicy(t testing.TB, r *Resource) {
 		for _, port := range ports {
 			if port := port.(map[string]any); port["port"] == nil || port["protocol"] == nil {
 				t.Errorf("%s opens every port or protocol: %v", r.Name, port)
+			}
+		}
+	}
+}
+
+// checkScope holds that a generated Sidecar is alone in its namespace, and names
+// all that is made known to clients there.
+func checkScope(t testing.TB, namespace string, spec *networking.Sidecar, resources []Resource) {
+	t.Helper()
+	for _, r := range resources {
+		var hosts, exportTo []string
+		switch other := r.Spec.(type) {
+		case *networking.Sidecar:
+			if r.Namespace == namespace && other != spec && other.WorkloadSelector == nil {
+				t.Errorf("namespace %s has another Sidecar: %s", namespace, r.Name)
+			}
+		case *networking.ServiceEntry:
+			hosts, exportTo = other.Hosts, other.ExportTo
+		case *networking.VirtualService:
+			hosts, exportTo = other.Hosts, other.ExportTo
+		}
+		if !slices.Contains(seers(r.Namespace, exportTo), namespace) {
+			continue
+		}
+		at := "*/"
+		if r.Namespace == namespace {
+			at = "./"
+		}
+		forClients := slices.ContainsFunc(r.Origins, func(p intent.Path) bool {
+			return slices.Contains([]intent.Kind{intent.KindClient, intent.KindOutbound, intent.KindIstioResource}, p.Kind())
+		})
+		for _, host := range hosts {
+			named := slices.Contains(spec.Egress[0].Hosts, at+host) || slices.Contains(spec.Egress[0].Hosts, "*/"+host)
+			if forClients && !named && !strings.HasSuffix(host, ".egress.meshwright") {
+				t.Errorf("the Sidecar of namespace %s hides %s of %s %s", namespace, host, r.Type.Kind, r.Name)
 			}
 		}
 	}

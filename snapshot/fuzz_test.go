@@ -19,7 +19,9 @@ func FuzzRawResource(f *testing.F) {
 	f.Add(byte(EnvoyFilter), "networking.istio.io/v1alpha3", []byte(`{"configPatches":[{"applyTo":"CLUSTER","patch":{"operation":"MERGE","value":{"x":1}}}]}`))
 	f.Add(byte(AuthorizationPolicy), "security.istio.io/v1", []byte(`{"rules":[{"to":[{"operation":{"paths":["/{*}"]}}]}]}`))
 	cluster := putOp(f, clusterPath(0), clusterSpec(0))
-	group := putOp(f, groupPath(0), groupSpec("shop", 0, 0))
+	scoped := groupSpec("shop", 0, 0)
+	scoped.SidecarScope = true
+	group := putOp(f, groupPath(0), scoped)
 	traffic := putOp(f, groupPath(0)+"/traffic-group-intents/tg", &intent.TrafficGroupSpec{})
 	f.Fuzz(func(t *testing.T, id byte, apiVersion string, spec []byte) {
 		o := &intent.Object{
@@ -46,13 +48,15 @@ func FuzzRawResource(f *testing.F) {
 			return
 		}
 		transactions, _ := m.Since(before.Revision())
-		err := Admit(before, m.Set(), changesOf(transactions))
+		_, err := Admit(before, m.Set(), changesOf(transactions))
 		var refusal *intent.Error
 		switch {
 		case err == nil:
 			showAll(t, m)
 		case !errors.As(err, &refusal) || len(refusal.Violations) == 0 || refusal.Violations[0].Message == "":
 			t.Fatalf("a refusal without its reason: %v", err)
+		case refusal.Path != o.Path:
+			t.Fatalf("it makes an object of %s illegal: %v", refusal.Path, err)
 		}
 	})
 }
@@ -63,8 +67,8 @@ func showAll(t *testing.T, m *memory) {
 	v := newViews(m)
 	v.build(t.Context(), m.Set())
 	view := v.View(clusterPath(0))
-	if view.Len() != 1 {
-		t.Fatalf("the accepted resource gave %d objects, problems %v", view.Len(), view.Problems(""))
+	if view.Len() != 3 { // with the group's Namespace and Sidecar
+		t.Fatalf("with the accepted resource there are %d objects, problems %v", view.Len(), view.Problems(""))
 	}
 	for o := range view.Objects() {
 		if _, err := o.Manifest(); err != nil {

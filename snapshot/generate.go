@@ -97,9 +97,7 @@ func generate(set *intent.Set, unit, cluster *intent.Object) ([]Resource, []Prob
 	slices.SortFunc(out.resources, func(a, b Resource) int {
 		return cmp.Or(cmp.Compare(a.Type.ID, b.Type.ID), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
 	})
-	slices.SortFunc(out.problems, func(a, b Problem) int {
-		return cmp.Or(cmp.Compare(a.Intent, b.Intent), cmp.Compare(a.Message, b.Message))
-	})
+	sortProblems(out.problems)
 	return out.resources, slices.Compact(out.problems)
 }
 

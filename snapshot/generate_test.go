@@ -23,8 +23,9 @@ import (
 var update = flag.Bool("update", false, "rewrite the goldens in testdata")
 
 // TestGolden generates the fleet of each testdata/CASE/in.yaml and compares
-// what each cluster gets with out.PROVIDER.CLUSTER.yaml, and what it could not
-// be given with out.PROVIDER.CLUSTER.problems.
+// what each cluster gets with out.PROVIDER.CLUSTER.yaml, what it could not be
+// given with out.PROVIDER.CLUSTER.problems, and what is unwise about the intents
+// with out.warnings.
 func TestGolden(t *testing.T) {
 	cases, err := filepath.Glob("testdata/*/in.yaml")
 	if err != nil || len(cases) == 0 {
@@ -36,6 +37,9 @@ func TestGolden(t *testing.T) {
 			set := fleetFrom(t, in)
 			checkFleet(t, set)
 			got := map[string]string{}
+			if text := warningsOf(set); text != "" {
+				got[filepath.Join(dir, "out.warnings")] = text
+			}
 			for cluster := range set.List(intent.KindCluster, "") {
 				manifests, problems := goldenOf(t, set, cluster)
 				name := filepath.Join(dir, "out."+cluster.Path.Segment(2)+"."+cluster.Path.Segment(4))
@@ -161,6 +165,15 @@ func goldenOf(t testing.TB, set *intent.Set, cluster *intent.Object) (manifests,
 		problems += fmt.Sprintf("%s: %s\n", p.Intent, p.Message)
 	}
 	return strings.Join(docs, "---\n"), problems
+}
+
+func warningsOf(set *intent.Set) (text string) {
+	for _, unit := range unitsOf(set) {
+		for _, w := range warnings(set, unit) {
+			text += fmt.Sprintf("%s: %s\n", w.Intent, w.Message)
+		}
+	}
+	return text
 }
 
 func rewrite(t *testing.T, dir string, files map[string]string) {

@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"encoding/json"
 	"fmt"
 	"testing"
 
@@ -30,7 +31,7 @@ func TestIncrementalIsFull(t *testing.T) {
 			}
 			transactions, _ := m.Since(old.Revision())
 			changes := changesOf(transactions)
-			if err := Admit(old, m.Set(), changes); err != nil {
+			if _, err := Admit(old, m.Set(), changes); err != nil {
 				rt.Fatalf("%v: %v", ops[0].Path, err)
 			}
 			if _, err := Preview(old, m.Set(), changes); err != nil {
@@ -115,7 +116,7 @@ func randomOp(t *testing.T, rt *rapid.T, set *intent.Set) []intent.Op {
 	}
 	i := rapid.IntRange(0, 4).Draw(rt, "cluster")
 	n := rapid.IntRange(0, 2).Draw(rt, "number")
-	group, in := groupPath(n%2), inboundPath(n%2, n)
+	group, in := groupPath(n), inboundPath(n%2, n)
 	switch rapid.IntRange(0, 16).Draw(rt, "op") {
 	case 0, 1:
 		return []intent.Op{randomCluster(t, rt, i)}
@@ -126,14 +127,15 @@ func randomOp(t *testing.T, rt *rapid.T, set *intent.Set) []intent.Op {
 	case 4, 5:
 		return []intent.Op{randomGroup(t, rt, group)}
 	case 6:
-		return []intent.Op{putOp(t, group+"/traffic-group-intents/tg", &intent.TrafficGroupSpec{}), putOp(t, in, randomInbound(rt, in, n))}
+		return []intent.Op{putOp(t, in.Group()+"/traffic-group-intents/tg", &intent.TrafficGroupSpec{}), putOp(t, in, randomInbound(rt, in, n))}
 	case 7:
 		return append(remove(in), putOp(t, in, inboundSpec(n)))
 	case 8:
 		spec := clientSpec()
 		if rapid.Bool().Draw(rt, "guest") {
-			spec.Group = &intent.GroupRef{Project: "p", CompositeApp: "ca", Version: "v1", Group: fmt.Sprint("g", 1-n%2)}
+			spec.Group = &intent.GroupRef{Project: "p", CompositeApp: "ca", Version: "v1", Group: rapid.SampledFrom([]string{"g0", "g1", "g2"}).Draw(rt, "guest of")}
 		}
+		spec.Namespaces = rapid.SampledFrom([][]string{{}, {"shop"}, {"bank", "shop"}}).Draw(rt, "client namespaces")
 		spec.ServiceAccount = rapid.SampledFrom([]string{"", "client"}).Draw(rt, "account")
 		return []intent.Op{putOp(t, in+"/clients/c", spec)}
 	case 9:
@@ -230,6 +232,7 @@ func randomGroup(t *testing.T, rt *rapid.T, path intent.Path) intent.Op {
 		}
 	}
 	spec.GatewayAPI = rapid.Bool().Draw(rt, "gateway API")
+	spec.SidecarScope = rapid.Bool().Draw(rt, "sidecar scope")
 	spec.ServiceAccounts = map[string]string{}
 	for _, app := range []string{"server", "client"} {
 		if rapid.Bool().Draw(rt, app+" has an account") {
@@ -241,6 +244,14 @@ func randomGroup(t *testing.T, rt *rapid.T, path intent.Path) intent.Op {
 
 func randomRaw(t *testing.T, rt *rapid.T, path intent.Path) intent.Op {
 	spec := rawSpec(rapid.SampledFrom([]string{"x", "y"}).Draw(rt, "name"))
+	switch rapid.IntRange(0, 3).Draw(rt, "raw kind") {
+	case 0, 1:
+		spec.Resource.Kind = "ServiceEntry"
+		spec.Resource.Spec = json.RawMessage(`{"hosts":["` + rapid.SampledFrom([]string{"one", "two"}).Draw(rt, "raw host") + `.example.com"],"resolution":"DNS","ports":[{"number":80,"name":"http","protocol":"HTTP"}]}`)
+	case 2:
+		spec.Resource.Kind = "Sidecar"
+		spec.Resource.Spec = json.RawMessage(`{"egress":[{"hosts":["./*"]}]}`)
+	}
 	spec.Resource.Metadata.Namespace = rapid.SampledFrom([]string{"", "shop"}).Draw(rt, "raw namespace")
 	if rapid.Bool().Draw(rt, "raw by label") {
 		spec.Clusters.Selector = randomSelector(rt)

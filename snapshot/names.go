@@ -48,7 +48,7 @@ func objectName(p intent.Path, r role) string {
 	if in := p.Inbound(); in != "" {
 		words = append(words, in.Name())
 	}
-	if p.Inbound() != p {
+	if p.Inbound() != p && p.Group() != p {
 		words = append(words, p.Name())
 	}
 	if r != roleMain {

@@ -33,10 +33,4 @@ func (p *plan) workload() *apitype.WorkloadSelector {
 // inRootNamespace reports whether the service runs in the root namespace of
 // its cluster's Istio. A selector there matches in all namespaces, so nothing
 // with a selector is made there: it would touch other workloads.
-func (p *plan) inRootNamespace() bool {
-	root := "istio-system"
-	if p.record.Istio != nil && p.record.Istio.RootNamespace != "" {
-		root = p.record.Istio.RootNamespace
-	}
-	return p.namespace == root
-}
+func (p *plan) inRootNamespace() bool { return p.namespace == rootNamespace(p.record) }

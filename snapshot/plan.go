@@ -106,7 +106,7 @@ func newPlan(set *intent.Set, inbound, cluster *intent.Object, out *output) *pla
 
 func newClient(set *intent.Set, o *intent.Object) client {
 	c := client{path: o.Path, spec: o.Spec.(*intent.ClientSpec), clusters: set.ClientClusters(o)}
-	c.namespaces = set.ClientNamespaces(o)
+	c.namespaces = set.CallerNamespaces(o)
 	c.account = c.spec.ServiceAccount
 	if c.account == "" {
 		c.account = accountOf(set, intent.ClientGroup(o), c.spec.App)

@@ -19,7 +19,7 @@ import (
 type Diff struct {
 	Revision intent.Revision `json:"revision"` // that the change was worked out against
 	Clusters []ClusterDiff   `json:"clusters"` // in name order; those alone that see a change
-	Warnings []string        `json:"warnings"`
+	Warnings []string        `json:"warnings"` // those of [Admit], for the caller to add
 }
 
 // ClusterDiff is what a change does to one cluster.
@@ -44,32 +44,34 @@ type ObjectPatch struct {
 }
 
 // Admit judges what a change would generate by Istio's own validation, before
-// it is proposed. The error is an [intent.Error] of kind Invalid that holds
-// Istio's words.
-func Admit(old, next *intent.Set, changes []intent.Change) error {
+// it is proposed, and lists what the answer to the write should warn of. The
+// error is an [intent.Error] of kind Invalid that holds Istio's words.
+func Admit(old, next *intent.Set, changes []intent.Change) ([]string, error) {
+	var said remarks
 	for _, path := range unitsBetween(old, next, changes) {
 		unit := next.Get(path)
 		if unit == nil {
 			continue
 		}
-		if unit.Kind() == intent.KindIstioResource {
-			if err := admit(next, unit); err != nil {
-				return err
-			}
+		if err := said.admit(next, unit); err != nil {
+			return nil, err
 		}
-		judged := map[string]bool{"": false}
-		for _, cluster := range unitClusters(next, unit) {
-			record := next.Get(cluster)
-			variant := variantOf(unit, record)
-			if judged[variant] {
-				continue
-			}
-			judged[variant] = variant != ""
-			resources, _ := generate(next, unit, record)
-			for i := range resources {
-				if err := admitResource(&resources[i], unit, cluster); err != nil {
-					return err
-				}
+		said.warn(warnings(next, unit))
+	}
+	return said.told(), nil
+}
+
+// admit judges one unit, and notes what some clusters can't be given.
+func (r *remarks) admit(set *intent.Set, unit *intent.Object) error {
+	if unit.Kind() == intent.KindIstioResource {
+		return admit(set, unit)
+	}
+	for _, cluster := range unitClusters(set, unit) {
+		resources, problems := generate(set, unit, set.Get(cluster))
+		r.missing(cluster, problems)
+		for i := range resources {
+			if err := admitResource(&resources[i], unit, cluster); err != nil {
+				return err
 			}
 		}
 	}
@@ -94,14 +96,12 @@ func Preview(old, next *intent.Set, changes []intent.Change) (*Diff, error) {
 	d := &Diff{Revision: old.Revision(), Clusters: []ClusterDiff{}, Warnings: []string{}}
 	before, after := manifests{}, manifests{}
 	for _, path := range unitsBetween(old, next, changes) {
-		if _, err := before.add(old, path); err != nil {
+		if err := before.add(old, path); err != nil {
 			return nil, err
 		}
-		problems, err := after.add(next, path)
-		if err != nil {
+		if err := after.add(next, path); err != nil {
 			return nil, err
 		}
-		d.Warnings = append(d.Warnings, problems...)
 	}
 	for _, cluster := range union(before, after) {
 		c := ClusterDiff{Cluster: cluster.ClusterName(), Added: []map[string]any{}, Changed: []ObjectPatch{}, Removed: []ObjectRef{}}
@@ -112,38 +112,32 @@ func Preview(old, next *intent.Set, changes []intent.Change) (*Diff, error) {
 			d.Clusters = append(d.Clusters, c)
 		}
 	}
-	slices.Sort(d.Warnings)
-	d.Warnings = slices.Compact(d.Warnings)
 	return d, nil
 }
 
 // manifests are objects by cluster.
 type manifests map[intent.Path]map[ObjectRef]*Object
 
-// add generates one unit's objects for all its clusters, and says what could
-// not be made.
-func (m manifests) add(set *intent.Set, path intent.Path) (warnings []string, err error) {
+// add generates one unit's objects for all its clusters.
+func (m manifests) add(set *intent.Set, path intent.Path) error {
 	unit := set.Get(path)
 	if unit == nil {
-		return nil, nil
+		return nil
 	}
 	for _, cluster := range unitClusters(set, unit) {
-		resources, problems := generate(set, unit, set.Get(cluster))
-		for _, p := range problems {
-			warnings = append(warnings, fmt.Sprintf("cluster %s: %s: %s", cluster.ClusterName(), p.Intent, p.Message))
-		}
+		resources, _ := generate(set, unit, set.Get(cluster))
 		if m[cluster] == nil {
 			m[cluster] = map[ObjectRef]*Object{}
 		}
 		for i := range resources {
 			o, err := newObject(&resources[i])
 			if err != nil {
-				return nil, err
+				return err
 			}
 			m[cluster][ObjectRef{o.Type.Kind, o.Namespace, o.Name}] = o
 		}
 	}
-	return warnings, nil
+	return nil
 }
 
 func union[V any](a, b map[intent.Path]V) []intent.Path {

@@ -122,7 +122,10 @@ func (d *draw) cluster(i int) *intent.ClusterSpec {
 }
 
 func (d *draw) group() *intent.GroupSpec {
-	g := &intent.GroupSpec{Namespace: d.one("namespace", "ns0", "ns1"), ServiceAccounts: map[string]string{}, GatewayAPI: d.bool("gateway API")}
+	g := &intent.GroupSpec{
+		Namespace: d.one("namespace", "ns0", "ns1"), ServiceAccounts: map[string]string{},
+		GatewayAPI: d.bool("gateway API"), SidecarScope: d.bool("sidecar scope"),
+	}
 	for _, app := range []string{"server", "web", "job"} {
 		p := intent.Placement{App: app}
 		for _, c := range d.some(app+" on", "c0", "c1", "c2", "c3") {

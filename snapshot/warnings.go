@@ -2,160 +2,218 @@ package snapshot
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/meshwright/meshwright/intent"
 )
 
-// accessPointWarnings say what is legal and unwise in the access points of an
-// inbound, wherever it is placed: what can match nothing or more than it says,
-// and what another access point of the same client makes moot. They come in the
-// order of paths and messages.
-func accessPointWarnings(set *intent.Set, inbound *intent.Object) []Problem {
-	spec := inbound.Spec.(*intent.InboundSpec)
-	p := &plan{set: set, inbound: inbound, spec: spec, ports: spec.AllPorts()}
-	var out output
-	for o := range set.List(intent.KindClient, inbound.Path) {
-		c := newClient(set, o)
-		allow, deny := c.split()
-		for _, ap := range allow {
-			if p.changesNothing(&ap, &out) {
-				continue
-			}
-			p.allowed(&ap, &out)
-			warnOfAbsence(&ap, &out)
-			p.warnOfOthers(&ap, allow, deny, &out)
-		}
-		for _, ap := range deny {
-			if p.changesNothing(&ap, &out) {
-				continue
-			}
-			p.denied(&ap, &out)
-			p.warnOfEscape(&ap, allow, &out)
-		}
+// warners find, each in its own matter, what is legal but unwise about a unit
+// of a kind. They judge the intents alone, for all clusters together: what can't
+// be made for a cluster is that cluster's Problem, which its generator reports.
+// A warning is for something to be done about: a fleet that works as its
+// author meant it has none.
+var warners = map[intent.Kind][]func(set *intent.Set, unit *intent.Object) []Problem{
+	intent.KindInbound: {
+		servedNowhereWarnings,
+		clientPlacementWarnings,
+		clientGatewayWarnings,
+		clientIdentityWarnings,
+		accessPointWarnings,
+		routeWarnings,
+		meshlessWarnings,
+	},
+	intent.KindOutbound:      {outboundPlacementWarnings},
+	intent.KindIstioResource: {rawWarnings},
+}
+
+// warnings lists what is legal but unwise about a unit, in the order of the
+// intents that it is about. It is pure, as [generate] is.
+func warnings(set *intent.Set, unit *intent.Object) []Problem {
+	var out []Problem
+	for _, warner := range warners[unit.Kind()] {
+		out = append(out, warner(set, unit)...)
 	}
-	slices.SortFunc(out.problems, func(a, b Problem) int {
+	sortProblems(out)
+	return slices.Compact(out)
+}
+
+func sortProblems(list []Problem) {
+	slices.SortFunc(list, func(a, b Problem) int {
 		return cmp.Or(cmp.Compare(a.Intent, b.Intent), cmp.Compare(a.Message, b.Message))
 	})
-	return slices.Compact(out.problems)
 }
 
-// changesNothing warns of an access point that the inbound's authorization
-// leaves without a meaning.
-func (p *plan) changesNothing(ap *accessPoint, out *output) bool {
-	switch {
-	case p.spec.Authorization == intent.AuthorizeOpen:
-		out.problem(ap.path, "authorization of the service is open, so this access point changes nothing: everyone may call")
-	case p.spec.Authorization == intent.AuthorizeClients && ap.spec.Action == intent.Allow:
-		out.problem(ap.path, "authorization of the service is clients, so this access point changes nothing: the client may call what no DENY access point names, with or without users")
-	default:
-		return false
-	}
-	return true
-}
-
-// warnOfAbsence warns of conditions that calls meet by leaving something out.
-func warnOfAbsence(ap *accessPoint, out *output) {
-	for _, c := range ap.spec.When {
-		if c.NeedsHTTP() && len(c.Values) == 0 {
-			out.problem(ap.path, "the condition on %s has notValues alone, so calls without it meet the condition: add \"*\" to values to demand that it is there", c.Key)
+// Warnings lists what is legal but unwise about an intent, about anything below
+// it, and about what it stands under.
+func Warnings(set *intent.Set, p intent.Path) []Problem {
+	var out []Problem
+	for _, unit := range unitsAt(set, p) {
+		for _, w := range warnings(set, unit) {
+			if within(w.Intent, p) || within(p, w.Intent) {
+				out = append(out, w)
+			}
 		}
 	}
+	sortProblems(out)
+	return out
 }
 
-// warnOfOthers warns of an ALLOW access point that another one makes moot, or
-// the conditions of which it does.
-func (p *plan) warnOfOthers(ap *accessPoint, allow, deny []accessPoint, out *output) {
-	for _, d := range deny {
-		if p.covers(d.spec, ap.spec) {
-			out.problem(ap.path, "every call that it allows is denied by access point %s", d.path)
+// unitsAt lists the units that p is, stands under, or holds.
+func unitsAt(set *intent.Set, p intent.Path) []*intent.Object {
+	var units []*intent.Object
+	if o := set.Get(unitOf(p)); o != nil && slices.Contains(unitKinds, o.Kind()) {
+		units = append(units, o)
+	}
+	if p.Inbound() != "" || p.Group() == "" {
+		return units
+	}
+	for _, kind := range unitKinds {
+		units = slices.AppendSeq(units, set.List(kind, p))
+	}
+	return units
+}
+
+// Warnings lists what is legal but unwise about the intents that concern the
+// cluster, as a Set has them.
+func (v *View) Warnings(set *intent.Set) []Problem {
+	var out []Problem
+	for unit := range v.below("") {
+		if o := set.Get(unit); o != nil {
+			out = append(out, warnings(set, o)...)
 		}
 	}
-	if len(ap.spec.Users)+len(ap.spec.When) == 0 {
-		return
+	sortProblems(out)
+	return out
+}
+
+// maxRemarks bounds what the answer to one write says.
+const maxRemarks = 100
+
+// remarks are what the answer to a write says of it: the warnings of the units
+// that it concerns, and what some clusters can't be given.
+type remarks []string
+
+func (r *remarks) warn(list []Problem) {
+	for _, w := range list {
+		*r = append(*r, fmt.Sprintf("%s: %s", w.Intent, w.Message))
 	}
-	for _, a := range allow {
-		if a.path != ap.path && p.covers(a.spec, ap.spec) {
-			out.problem(ap.path, "access point %s allows the same calls without its users and conditions, so these change nothing", a.path)
+}
+
+func (r *remarks) missing(cluster intent.Path, list []Problem) {
+	for _, p := range list {
+		*r = append(*r, fmt.Sprintf("cluster %s: %s: %s", cluster.ClusterName(), p.Intent, p.Message))
+	}
+}
+
+// told are the remarks in order, each once, cut to what an answer bears.
+func (r remarks) told() []string {
+	slices.Sort(r)
+	out := slices.Compact(r)
+	if more := len(out) - maxRemarks; more > 0 {
+		out = append(out[:maxRemarks:maxRemarks], fmt.Sprintf("and %d more: the status of each intent tells all of its own", more))
+	}
+	return out
+}
+
+// Standing lists the warnings of intents and of all below them as the answer to
+// a write tells them, for a write that changes nothing.
+func Standing(set *intent.Set, paths ...intent.Path) []string {
+	var r remarks
+	for _, p := range paths {
+		r.warn(Warnings(set, p))
+	}
+	return r.told()
+}
+
+// servedNowhereWarnings tells of a service that no cluster has anything to do
+// with. Where clients are placed, each of their clusters has a Problem.
+func servedNowhereWarnings(set *intent.Set, inbound *intent.Object) []Problem {
+	if len(unitClusters(set, inbound)) > 0 {
+		return nil
+	}
+	app := inbound.Spec.(*intent.InboundSpec).App
+	return []Problem{{inbound.Path, fmt.Sprintf("no cluster serves it: place app %s of its deployment intent group", app)}}
+}
+
+func clientPlacementWarnings(set *intent.Set, inbound *intent.Object) []Problem {
+	var out []Problem
+	for o := range set.List(intent.KindClient, inbound.Path) {
+		if len(set.ClientClusters(o)) == 0 {
+			app := o.Spec.(*intent.ClientSpec).App
+			out = append(out, Problem{o.Path, fmt.Sprintf("its app %s is placed on no registered cluster, so nothing is generated where it would call from: place it in its deployment intent group", app)})
 		}
 	}
+	return out
 }
 
-// warnOfEscape warns of a DENY access point for users whose calls are allowed
-// without a token too.
-func (p *plan) warnOfEscape(ap *accessPoint, allow []accessPoint, out *output) {
-	if len(ap.spec.Users) == 0 {
-		return
-	}
-	if len(allow) == 0 || p.spec.Authorization == intent.AuthorizeClients {
-		out.problem(ap.path, "its users may call as soon as they show no token: allow the client what it may call with users of its own")
-		return
-	}
-	for _, a := range allow {
-		if len(a.spec.Users) == 0 && p.meet(a.spec, ap.spec) {
-			out.problem(ap.path, "its users may call what access point %s allows as soon as they show no token: give that one users too", a.path)
+// clientGatewayWarnings tells of clients that call other clusters from one that
+// none can call back.
+func clientGatewayWarnings(set *intent.Set, inbound *intent.Object) []Problem {
+	servers := set.ServerClusters(inbound)
+	var out []Problem
+	for o := range set.List(intent.KindClient, inbound.Path) {
+		var without []string
+		for _, c := range set.ClientClusters(o) {
+			cluster := set.Get(c)
+			elsewhere := slices.ContainsFunc(servers, func(s intent.Path) bool { return s != c })
+			if elsewhere && !slices.Contains(servers, c) && cluster.Spec.(*intent.ClusterSpec).Gateway(intent.EastWest) == nil && gatewayIn(cluster.LastGateways, intent.EastWest) == nil {
+				without = append(without, c.ClusterName())
+			}
+		}
+		if len(without) > 0 {
+			out = append(out, Problem{o.Path, fmt.Sprintf("no east-west gateway is known of %s, where it runs: its calls go out from there all the same, but no other cluster can call anything there", few(without))})
 		}
 	}
+	return out
 }
 
-// covers reports whether an access point is about every call that another is
-// about. It may miss some that are told by path templates.
-func (p *plan) covers(a, b *intent.AccessPointSpec) bool {
-	if len(a.Users)+len(a.When) > 0 {
-		return false
+// few lists the first of many names.
+func few(names []string) string {
+	const most = 3
+	if len(names) <= most {
+		return strings.Join(names, ", ")
 	}
-	aMethods, aPaths := httpLimits(a)
-	bMethods, bPaths := httpLimits(b)
-	return fitIn(p.allPorts(b), p.allPorts(a), equal) && fitIn(bMethods, aMethods, equal) && fitIn(bPaths, aPaths, pathWithin)
+	return fmt.Sprintf("%s and %d more clusters", strings.Join(names[:most], ", "), len(names)-most)
 }
 
-// meet reports whether there may be a call that both access points are about,
-// users and conditions aside.
-func (p *plan) meet(a, b *intent.AccessPointSpec) bool {
-	aMethods, aPaths := httpLimits(a)
-	bMethods, bPaths := httpLimits(b)
-	return touch(p.allPorts(a), p.allPorts(b), equal) && touch(aMethods, bMethods, equal) &&
-		(touch(aPaths, bPaths, pathWithin) || touch(bPaths, aPaths, pathWithin))
-}
-
-// allPorts are the workload's ports that an access point names; none is all.
-func (p *plan) allPorts(ap *intent.AccessPointSpec) []string {
-	ports := p.portsOf(ap)
-	return append(ports.http, ports.tcp...)
-}
-
-// fitIn reports whether each of some is in one of all; an empty list has no
-// limits.
-func fitIn(some, all []string, in func(a, b string) bool) bool {
-	if len(all) == 0 {
-		return true
+// clientIdentityWarnings tells of clients that are known by their group's
+// namespace alone, which all else in it shares. A client that names namespaces
+// or addresses has said so itself.
+func clientIdentityWarnings(set *intent.Set, inbound *intent.Object) []Problem {
+	if !enforced(set, inbound) {
+		return nil
 	}
-	outside := func(s string) bool {
-		return !slices.ContainsFunc(all, func(a string) bool { return in(s, a) })
+	var out []Problem
+	for o := range set.List(intent.KindClient, inbound.Path) {
+		c := newClient(set, o)
+		if c.account == "" && len(c.spec.Namespaces) == 0 && len(c.spec.CIDRs) == 0 && len(c.namespaces) > 0 {
+			out = append(out, Problem{c.path, fmt.Sprintf("it is known by namespace %s alone, so whatever runs there may call what it may: give it a serviceAccount", c.namespaces[0])})
+		}
 	}
-	return len(some) > 0 && !slices.ContainsFunc(some, outside)
+	return out
 }
 
-// touch reports whether one of a is in one of b; an empty list has no limits.
-func touch(a, b []string, in func(a, b string) bool) bool {
-	if len(a) == 0 || len(b) == 0 {
-		return true
+func outboundPlacementWarnings(set *intent.Set, outbound *intent.Object) []Problem {
+	if len(unitClusters(set, outbound)) > 0 {
+		return nil
 	}
-	return slices.ContainsFunc(a, func(s string) bool { return fitIn([]string{s}, b, in) })
+	app := outbound.Spec.(*intent.OutboundSpec).App
+	return []Problem{{outbound.Path, fmt.Sprintf("its app %s is placed on no registered cluster, so nothing is generated: place it in its deployment intent group", app)}}
 }
 
-func equal(a, b string) bool { return a == b }
-
-// pathWithin reports whether a path, or each path of a pattern, fits a pattern.
-func pathWithin(path, pattern string) bool {
-	switch {
-	case path == pattern:
-		return true
-	case strings.HasSuffix(pattern, "*"):
-		return strings.HasPrefix(path, strings.TrimSuffix(pattern, "*"))
-	case strings.HasPrefix(pattern, "*"):
-		return strings.HasSuffix(path, strings.TrimPrefix(pattern, "*"))
+// rawWarnings tells of an Istio resource that goes nowhere, and passes on what
+// Istio's own validation warns of.
+func rawWarnings(set *intent.Set, unit *intent.Object) []Problem {
+	var out []Problem
+	if len(unitClusters(set, unit)) == 0 {
+		out = append(out, Problem{unit.Path, "its selector matches no registered cluster, so it is given to none"})
 	}
-	return false
+	if r, violation := readRaw(set, unit); violation == nil {
+		if warning, err := validate(r); err == nil && warning != "" {
+			out = append(out, Problem{unit.Path, "Istio warns: " + warning})
+		}
+	}
+	return out
 }

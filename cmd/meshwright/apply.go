@@ -22,7 +22,7 @@ const applyLong = `Create or replace the objects that files describe. A document
 
 A file holds any number of documents. Clusters are applied first, then the rest from the top of the tree down. All go to
 the server as one transaction, all or nothing, as long as they fit: up to 1,000 objects and 1 MiB. More than that go as
-several transactions, and apply says so.
+several transactions, and apply says so. What the server warns of goes to standard error.
 
 Files of EMCO's emcoctl (version: emco/v2, resourceContext.anchor) are taken as they are; --values fills in their
 {{ .Name }} placeholders. What Meshwright has no resource for is named and skipped.`
@@ -106,7 +106,7 @@ func (a *applier) apply(ctx context.Context, docs documents) error {
 	if len(batches) > 1 {
 		fmt.Fprintf(a.notes, "%d objects go as %d transactions: each is applied as a whole or not at all, all of them together are not\n", len(ops), len(batches))
 	}
-	report := &outcomes{out: a.out, format: a.format}
+	report := &outcomes{out: a.out, notes: a.notes, format: a.format}
 	report.add(kept...)
 	for _, b := range batches {
 		if a.dryRun {
@@ -167,6 +167,7 @@ func (a *applier) post(ctx context.Context, d document, report *outcomes) error 
 	}
 	var before, after struct {
 		Metadata intent.Metadata `json:"metadata"`
+		Warnings []string        `json:"warnings"`
 	}
 	if err := a.client.getJSON(ctx, string(d.path), nil, &before); err != nil {
 		return err
@@ -183,6 +184,7 @@ func (a *applier) post(ctx context.Context, d document, report *outcomes) error 
 		effect = intent.Unchanged
 	}
 	report.add(outcome{intent.Path(r.path), effects[effect]})
+	warn(report.notes, after.Warnings)
 	return nil
 }
 
@@ -197,9 +199,7 @@ func (a *applier) preview(ctx context.Context, r request, at locator) error {
 	if err := json.Unmarshal(body, &p); err != nil {
 		return fmt.Errorf("answer to the dry run: %w", err)
 	}
-	for _, w := range p.Warnings {
-		fmt.Fprintf(a.notes, "warning: %s\n", w)
-	}
+	warn(a.notes, p.Warnings)
 	if a.format == asTable {
 		return p.show(a.out)
 	}

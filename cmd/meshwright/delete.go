@@ -34,7 +34,7 @@ func newDelete(conn *connection) *cobra.Command {
 			if d.client, err = conn.open(); err != nil {
 				return err
 			}
-			d.report.out = cmd.OutOrStdout()
+			d.report.out, d.report.notes = cmd.OutOrStdout(), cmd.ErrOrStderr()
 			return d.report.end(d.delete(cmd, paths))
 		},
 	}

@@ -32,6 +32,7 @@ var effects = map[intent.Effect]effect{
 // leaves it said, else as one list in the end.
 type outcomes struct {
 	out    io.Writer
+	notes  io.Writer // what the server warns of
 	format format
 	list   []outcome
 }
@@ -42,6 +43,13 @@ func (o *outcomes) add(done ...outcome) {
 		for _, d := range done {
 			fmt.Fprintf(o.out, "%-9s %s\n", d.Effect, d.Path)
 		}
+	}
+}
+
+// warn prints what the server warns of.
+func warn(notes io.Writer, warnings []string) {
+	for _, w := range warnings {
+		fmt.Fprintf(notes, "warning: %s\n", w)
 	}
 }
 
@@ -68,6 +76,7 @@ func transact(ctx context.Context, c *client, t *transaction, report *outcomes) 
 			Path   intent.Path   `json:"path"`
 			Effect intent.Effect `json:"effect"`
 		} `json:"results"`
+		Warnings []string `json:"warnings"`
 	}
 	if err := json.Unmarshal(body, &answer); err != nil {
 		return fmt.Errorf("answer to the transaction: %w", err)
@@ -75,5 +84,6 @@ func transact(ctx context.Context, c *client, t *transaction, report *outcomes) 
 	for _, r := range answer.Results {
 		report.add(outcome{r.Path, effects[r.Effect]})
 	}
+	warn(report.notes, answer.Warnings)
 	return nil
 }

@@ -144,6 +144,7 @@ type clusterStatus struct {
 		} `json:"rejected"`
 	} `json:"types"`
 	Problems problems `json:"problems"`
+	Warnings problems `json:"warnings"`
 }
 
 func (s *clusterStatus) table(w io.Writer) {
@@ -172,7 +173,8 @@ func (s *clusterStatus) table(w io.Writer) {
 		}
 		row(w, t.Type, state, t.Sent.when(), t.Acknowledged.when())
 	}
-	s.Problems.table(w)
+	s.Problems.table(w, "PROBLEM")
+	s.Warnings.table(w, "WARNING")
 }
 
 // intentStatus is what became of an intent, cluster by cluster.
@@ -185,12 +187,18 @@ type intentStatus struct {
 		Objects  []changedManifest `json:"objects"`
 		Problems problems          `json:"problems"`
 	} `json:"clusters"`
+	Warnings problems `json:"warnings"`
 }
 
 func (s *intentStatus) table(w io.Writer) {
 	if s.Message != "" {
 		fmt.Fprintln(w, s.Message)
 	}
+	s.clusterTables(w)
+	s.Warnings.table(w, "WARNING")
+}
+
+func (s *intentStatus) clusterTables(w io.Writer) {
 	if len(s.Clusters) == 0 {
 		return
 	}
@@ -207,21 +215,22 @@ func (s *intentStatus) table(w io.Writer) {
 			row(w, c.Cluster, o.Kind, o.Namespace, o.Name)
 		}
 	}
-	all.table(w)
+	all.table(w, "PROBLEM")
 }
 
-// problems say what can't be generated for a cluster, and why.
+// problems say what can't be generated for a cluster, and why; or what is
+// unwise.
 type problems []struct {
 	Intent  intent.Path `json:"intent"`
 	Message string      `json:"message"`
 }
 
-func (p problems) table(w io.Writer) {
+func (p problems) table(w io.Writer, heading string) {
 	if len(p) == 0 {
 		return
 	}
 	fmt.Fprintln(w)
-	row(w, "PROBLEM", "INTENT")
+	row(w, heading, "INTENT")
 	for _, problem := range p {
 		row(w, problem.Message, problem.Intent)
 	}
