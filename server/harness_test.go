@@ -201,6 +201,7 @@ func newHub(t testing.TB, m *memory, change ...func(*Config)) *hub {
 	config.Views, config.Sets, config.Tracker = h.views, m, h.tracker
 	config.Logger, config.Registerer = log, h.registry
 	config.XDSAddrs = []string{"127.0.0.1:0"}
+	config.KeepLost, config.HoldFirst = 0, 0 // most clients here ask for one type
 	config.Resolver = resolver(t, m, "")
 	for _, f := range change {
 		f(&config)

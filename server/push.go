@@ -64,12 +64,14 @@ func (s *stream) push(ctx context.Context, woken bool) error {
 	}
 	began := s.server.noticed(view.Revision, woken)
 	var round round
+	s.settle(view)
 	for _, sub := range s.subscriptions {
 		if err := s.update(ctx, sub, view, &round); err != nil {
 			return err
 		}
 	}
 	round.end()
+	s.alarm()
 	if round.types > 0 && !began.IsZero() {
 		s.server.metrics.latency.Observe(time.Since(began).Seconds())
 	}
@@ -104,19 +106,28 @@ func (s *stream) update(ctx context.Context, sub *subscription, view *snapshot.V
 		sub.nonce = emptyVersion
 		return s.transmit(ctx, sub, s.protocol.empty(sub.typeURL), r)
 	}
-	next := view.OverXDS(sub.typ.ID)
-	if sub.sent == next || sub.awaiting && s.protocol.inTurn {
+	next := s.want(sub, view)
+	if sub.sent == next || !s.mayGo(sub, view) {
 		return nil
 	}
-	answer := s.protocol.answer(sub, next)
-	if answer == nil { // back to what the client has
-		sub.sent = next
+	if answer := s.protocol.answer(sub, next); answer == nil { // back to what the client has
+		s.wakeAt(time.Now()) // what waits for this type may go on
+		sub.sent, sub.declined = next, false
+	} else {
+		if err := s.transmit(ctx, sub, answer, r); err != nil {
+			return err
+		}
+		sub.sent, sub.nonce, sub.awaiting, sub.declined = next, next.Version(), true, false
+	}
+	switch sub.stage() {
+	case stageGuards:
+		sub.floor = next
+	case stageRoutes:
+		s.follow(view)
+	}
+	if !sub.awaiting {
 		return nil
 	}
-	if err := s.transmit(ctx, sub, answer, r); err != nil {
-		return err
-	}
-	sub.sent, sub.nonce, sub.awaiting = next, next.Version(), true
 	s.revision = view.Revision
 	s.tracked.Sent(typeNames[sub.typ.ID], sub.nonce, view.Revision)
 	return nil
