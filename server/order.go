@@ -174,7 +174,8 @@ func (s *stream) follow(view *snapshot.View) {
 		} else {
 			sub.next = set
 		}
-		sub.floor, sub.last = set.Bridge(sub.floor), set
+		sub.last = set
+		s.relyOn(sub, set.Bridge(sub.floor))
 	}
 	if s.overlap.open {
 		s.overlap.more = true
@@ -201,7 +202,8 @@ func (s *stream) settle(view *snapshot.View) {
 	}
 	for s.closing() && !time.Now().Before(s.overlap.closes) {
 		for sub := range s.at(stageNamed, stageNamed) {
-			sub.floor, sub.next = sub.next, sub.last
+			s.relyOn(sub, sub.next)
+			sub.next = sub.last
 		}
 		s.overlap = overlap{open: s.overlap.more}
 	}
@@ -216,7 +218,8 @@ func (s *stream) settle(view *snapshot.View) {
 			return
 		}
 		if !s.overlap.open {
-			sub.reliance = reliance{set, set, set}
+			sub.next, sub.last = set, set
+			s.relyOn(sub, set)
 		}
 	}
 }
@@ -241,6 +244,9 @@ func (s *stream) closing() bool {
 // without a change or a request.
 func (s *stream) alarm() {
 	switch {
+	case s.again:
+		s.again = false
+		s.wakeAt(time.Now())
 	case s.gathers(stageAll):
 		s.wakeAt(s.gatherUntil)
 	case s.keeps() && s.closing():

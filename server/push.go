@@ -110,24 +110,22 @@ func (s *stream) update(ctx context.Context, sub *subscription, view *snapshot.V
 	if sub.sent == next || !s.mayGo(sub, view) {
 		return nil
 	}
-	if answer := s.protocol.answer(sub, next); answer == nil { // back to what the client has
-		s.wakeAt(time.Now()) // what waits for this type may go on
-		sub.sent, sub.declined = next, false
-	} else {
-		if err := s.transmit(ctx, sub, answer, r); err != nil {
-			return err
-		}
-		sub.sent, sub.nonce, sub.awaiting, sub.declined = next, next.Version(), true, false
-	}
 	switch sub.stage() {
 	case stageGuards:
-		sub.floor = next
+		s.relyOn(sub, next)
 	case stageRoutes:
 		s.follow(view)
 	}
-	if !sub.awaiting {
+	answer := s.protocol.answer(sub, next)
+	if answer == nil { // back to what the client has
+		sub.sent, sub.declined = next, false
+		s.again = true // for what waits for this type
 		return nil
 	}
+	if err := s.transmit(ctx, sub, answer, r); err != nil {
+		return err
+	}
+	sub.sent, sub.nonce, sub.awaiting, sub.declined = next, next.Version(), true, false
 	s.revision = view.Revision
 	s.tracked.Sent(typeNames[sub.typ.ID], sub.nonce, view.Revision)
 	return nil

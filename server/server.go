@@ -40,7 +40,7 @@ type Server struct {
 	places  map[intent.Path]int  // streams of each cluster
 	placed  int                  // streams of all clusters
 	held    int
-	pasts   map[client]past
+	pasts   map[client]*past
 }
 
 // New returns a Server. The error is that of [Config.Validate].
@@ -51,7 +51,7 @@ func New(config Config) (*Server, error) {
 	return &Server{
 		config: config, metrics: newMetrics(config.Registerer), quiet: newQuiet(10*time.Minute, 1_000),
 		stopping: make(chan struct{}), streams: map[*stream]struct{}{}, places: map[intent.Path]int{},
-		pasts: map[client]past{},
+		pasts: map[client]*past{},
 	}, nil
 }
 
@@ -289,7 +289,7 @@ func (s *Server) serve(transport grpc.ServerStream, p *protocol) error {
 	if err = st.run(ctx, requests, watch); err == nil && !errors.Is(received, io.EOF) {
 		err = received
 	}
-	s.remember(st)
+	s.leavePast(st.past)
 	st.ended(err)
 	return err
 }

@@ -43,10 +43,10 @@ type stream struct {
 	advanced      <-chan struct{} // nil once views are ready
 
 	// See order.go.
-	node        string                                // who the client says it is
-	past        map[snapshot.TypeID]*snapshot.TypeSet // what it may have from its last stream
-	gatherUntil time.Time                             // first answers wait for requests until then
+	past        *past     // what the client may have already; nil before its first request
+	gatherUntil time.Time // first answers wait for requests until then
 	overlap     overlap
+	again       bool        // something changed that no answer is to come for
 	timer       *time.Timer // nil until it is needed
 }
 
@@ -141,8 +141,8 @@ func (s *stream) subscribe(r request) error {
 		return status.Errorf(codes.ResourceExhausted, "a stream takes at most %d types", maxSubscriptions)
 	}
 	sub := &subscription{typeURL: r.typeURL, typ: typ, have: r.have}
-	if known {
-		sub.floor = s.past[typ.ID]
+	if known && s.past != nil {
+		sub.floor = s.past.sets[typ.ID].Load()
 	}
 	at, _ := slices.BinarySearchFunc(s.subscriptions, sub, func(a, b *subscription) int {
 		return cmp.Or(cmp.Compare(a.order(), b.order()), strings.Compare(a.typeURL, b.typeURL))
@@ -209,8 +209,7 @@ var typeNames = func() (names [len(snapshot.Types)]string) {
 func (s *stream) identify(r request) {
 	s.identified = true
 	node := r.node.GetId()
-	s.node = clip(node)
-	s.past = s.server.recall(client{s.cluster, s.node})
+	s.past = s.server.recall(client{s.cluster, clip(node)})
 	s.gatherUntil = time.Now().Add(s.server.config.HoldFirst)
 	revision := r.node.GetMetadata().GetFields()["ISTIO_REVISION"].GetStringValue()
 	s.tracked.Identify(node, revision)
