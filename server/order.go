@@ -139,7 +139,7 @@ func (s *stream) mayGo(sub *subscription, view *snapshot.View) bool {
 // gathers reports whether the stream still waits for requests for types of the
 // stages before one. A client asks for all its types at once, in any order.
 func (s *stream) gathers(before stage) bool {
-	if !time.Now().Before(s.gatherUntil) {
+	if s.gatherUntil.IsZero() || !time.Now().Before(s.gatherUntil) {
 		return false
 	}
 	var asked [len(snapshot.Types)]bool
@@ -187,13 +187,16 @@ func (s *stream) follow(view *snapshot.View) {
 // settle lets go of what no routes rely on any more. It comes before a view is
 // sent.
 func (s *stream) settle(view *snapshot.View) {
+	if !s.gathers(stageAll) {
+		s.gatherUntil = time.Time{}
+	}
 	asked, current := false, true
 	for sub := range s.at(stageRoutes, stageRoutes) {
 		asked = true
 		current = current && sub.sent == view.OverXDS(sub.typ.ID)
 	}
 	if !asked {
-		if !s.gathers(stageAll) { // it has no routes of ours
+		if s.gatherUntil.IsZero() { // it has no routes of ours
 			for sub := range s.at(stageNamed, stageNamed) {
 				sub.reliance = reliance{}
 			}
@@ -247,7 +250,7 @@ func (s *stream) alarm() {
 	case s.again:
 		s.again = false
 		s.wakeAt(time.Now())
-	case s.gathers(stageAll):
+	case !s.gatherUntil.IsZero():
 		s.wakeAt(s.gatherUntil)
 	case s.keeps() && s.closing():
 		s.wakeAt(s.overlap.closes)

@@ -44,7 +44,7 @@ type stream struct {
 
 	// See order.go.
 	past        *past     // what the client may have already; nil before its first request
-	gatherUntil time.Time // first answers wait for requests until then
+	gatherUntil time.Time // first answers wait for requests until then; zero: no more
 	overlap     overlap
 	again       bool        // something changed that no answer is to come for
 	timer       *time.Timer // nil until it is needed
