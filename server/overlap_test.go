@@ -128,6 +128,24 @@ func TestBackToWhatTheClientHas(t *testing.T) {
 	c.expect("an entry less", snapshot.ServiceEntry, nil, []string{"shop/two"})
 }
 
+// TestGuardGoesByItself holds the same for the policy of what only refused
+// routes expose.
+func TestGuardGoesByItself(t *testing.T) {
+	m := newStore(t)
+	m.apply(t, route(t, "r", "one", "a"))
+	h := startHub(t, m)
+	c := h.open(t, "a.example:15010")
+	c.ask(policies, nil)
+	c.ask(virtualServices, nil)
+	c.ack(c.next())
+	c.ack(c.next())
+	m.apply(t, resourceOf(t, "security.istio.io/v1", "AuthorizationPolicy", "p", `{}`, "a"), route(t, "r", "two", "a"))
+	c.ack(c.expect("a policy", snapshot.AuthorizationPolicy, []string{"shop/p"}, nil))
+	c.nack(c.expect("a route that needs it", snapshot.VirtualService, []string{"shop/r"}, nil))
+	m.apply(t, remove(resourcePath("p")), route(t, "r", "one", "a"))
+	c.expect("no policy", snapshot.AuthorizationPolicy, nil, []string{"shop/p"})
+}
+
 // manual is a stream whose steps a test makes.
 type manual struct {
 	*stream
