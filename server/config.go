@@ -60,6 +60,13 @@ type Config struct {
 	MaxStreamsPerCluster int
 	MaxRequestBytes      int
 
+	// Objects that older routes name stay for KeepLost after the client has
+	// acknowledged new ones: istiod must tell its proxies meanwhile.
+	KeepLost time.Duration
+	// The first answer for a type waits at most HoldFirst for the client to ask
+	// for the types that go before it.
+	HoldFirst time.Duration
+
 	RecheckEvery time.Duration // how often live streams are asked again whose they are
 	Drain        time.Duration // how long a stop waits for what is being sent
 
@@ -76,6 +83,8 @@ func DefaultConfig() Config {
 		MaxStreams:           20_000,
 		MaxStreamsPerCluster: 64,
 		MaxRequestBytes:      4 << 20,
+		KeepLost:             time.Second,
+		HoldFirst:            time.Second,
 		RecheckEvery:         10 * time.Second,
 		Drain:                2 * time.Second,
 	}
@@ -119,7 +128,7 @@ func (c Config) Validate() error {
 	for _, d := range []struct {
 		field string
 		value time.Duration
-	}{{"HoldUnknown", c.HoldUnknown}, {"Drain", c.Drain}} {
+	}{{"HoldUnknown", c.HoldUnknown}, {"KeepLost", c.KeepLost}, {"HoldFirst", c.HoldFirst}, {"Drain", c.Drain}} {
 		if d.value < 0 {
 			return fmt.Errorf("server config: %s must not be negative, is %s", d.field, d.value)
 		}

@@ -127,8 +127,14 @@ func resourcePath(name string) intent.Path {
 // resource is an Istio resource for clusters.
 func resource(t testing.TB, kind, name, spec string, clusters ...string) intent.Op {
 	t.Helper()
+	return resourceOf(t, "networking.istio.io/v1", kind, name, spec, clusters...)
+}
+
+// resourceOf is an Istio resource of any API version.
+func resourceOf(t testing.TB, apiVersion, kind, name, spec string, clusters ...string) intent.Op {
+	t.Helper()
 	r := &intent.IstioResourceSpec{Resource: intent.RawResource{
-		APIVersion: "networking.istio.io/v1", Kind: kind, Metadata: intent.RawMetadata{Name: name, Namespace: "shop"}, Spec: []byte(spec),
+		APIVersion: apiVersion, Kind: kind, Metadata: intent.RawMetadata{Name: name, Namespace: "shop"}, Spec: []byte(spec),
 	}}
 	for _, c := range clusters {
 		r.Clusters.Clusters = append(r.Clusters.Clusters, intent.ClusterRef{ClusterProvider: "edge", Cluster: c})
@@ -201,6 +207,7 @@ func newHub(t testing.TB, m *memory, change ...func(*Config)) *hub {
 	config.Views, config.Sets, config.Tracker = h.views, m, h.tracker
 	config.Logger, config.Registerer = log, h.registry
 	config.XDSAddrs = []string{"127.0.0.1:0"}
+	config.KeepLost, config.HoldFirst = 0, 0 // most clients here ask for one type
 	config.Resolver = resolver(t, m, "")
 	for _, f := range change {
 		f(&config)

@@ -64,12 +64,14 @@ func (s *stream) push(ctx context.Context, woken bool) error {
 	}
 	began := s.server.noticed(view.Revision, woken)
 	var round round
+	s.settle(view)
 	for _, sub := range s.subscriptions {
 		if err := s.update(ctx, sub, view, &round); err != nil {
 			return err
 		}
 	}
 	round.end()
+	s.alarm()
 	if round.types > 0 && !began.IsZero() {
 		s.server.metrics.latency.Observe(time.Since(began).Seconds())
 	}
@@ -104,19 +106,26 @@ func (s *stream) update(ctx context.Context, sub *subscription, view *snapshot.V
 		sub.nonce = emptyVersion
 		return s.transmit(ctx, sub, s.protocol.empty(sub.typeURL), r)
 	}
-	next := view.OverXDS(sub.typ.ID)
-	if sub.sent == next || sub.awaiting && s.protocol.inTurn {
+	next := s.want(sub, view)
+	if sub.sent == next || !s.mayGo(sub, view) {
 		return nil
+	}
+	switch sub.stage() {
+	case stageGuards:
+		s.relyOn(sub, next)
+	case stageRoutes:
+		s.follow(view)
 	}
 	answer := s.protocol.answer(sub, next)
 	if answer == nil { // back to what the client has
-		sub.sent = next
+		sub.sent, sub.declined = next, false
+		s.again = true // for what waits for this type
 		return nil
 	}
 	if err := s.transmit(ctx, sub, answer, r); err != nil {
 		return err
 	}
-	sub.sent, sub.nonce, sub.awaiting = next, next.Version(), true
+	sub.sent, sub.nonce, sub.awaiting, sub.declined = next, next.Version(), true, false
 	s.revision = view.Revision
 	s.tracked.Sent(typeNames[sub.typ.ID], sub.nonce, view.Revision)
 	return nil

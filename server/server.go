@@ -40,6 +40,7 @@ type Server struct {
 	places  map[intent.Path]int  // streams of each cluster
 	placed  int                  // streams of all clusters
 	held    int
+	pasts   map[client]*past
 }
 
 // New returns a Server. The error is that of [Config.Validate].
@@ -50,6 +51,7 @@ func New(config Config) (*Server, error) {
 	return &Server{
 		config: config, metrics: newMetrics(config.Registerer), quiet: newQuiet(10*time.Minute, 1_000),
 		stopping: make(chan struct{}), streams: map[*stream]struct{}{}, places: map[intent.Path]int{},
+		pasts: map[client]*past{},
 	}, nil
 }
 
@@ -223,6 +225,7 @@ func (s *Server) recheck() {
 			s.end(st, errMoved)
 		}
 	}
+	s.forget(time.Now())
 }
 
 // end tells a stream to end. The caller holds mu.
@@ -286,6 +289,7 @@ func (s *Server) serve(transport grpc.ServerStream, p *protocol) error {
 	if err = st.run(ctx, requests, watch); err == nil && !errors.Is(received, io.EOF) {
 		err = received
 	}
+	s.leavePast(st.past)
 	st.ended(err)
 	return err
 }

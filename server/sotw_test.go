@@ -177,6 +177,8 @@ func TestOnlyWhatChangedIsSent(t *testing.T) {
 		diff(t, "types", []string{serviceEntries, virtualServices}, []string{first.TypeUrl, second.TypeUrl})
 		diff(t, "entries", []string{"shop/e", "shop/e2"}, names(t, first))
 		diff(t, "routes", want[c], names(t, second))
+		c.ack(first)
+		c.ack(second)
 	}
 	// A push is counted once it is sent, which may be after it is received.
 	pushed := func(n float64) {
@@ -185,9 +187,10 @@ func TestOnlyWhatChangedIsSent(t *testing.T) {
 	}
 	pushed(9)
 	m.apply(t, remove(resourcePath("r2")), remove(resourcePath("e2")))
-	for range 2 {
-		a.next()
-		b.next()
+	for _, c := range []*istiod{a, b} {
+		first := c.next()
+		c.ack(first)
+		diff(t, "types that lose objects", []string{virtualServices, serviceEntries}, []string{first.TypeUrl, c.next().TypeUrl})
 	}
 	pushed(13)
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -40,6 +41,13 @@ type stream struct {
 	revision      intent.Revision // of the last view that was sent
 	subscriptions []*subscription // in the order of pushes
 	advanced      <-chan struct{} // nil once views are ready
+
+	// See order.go.
+	past        *past     // what the client may have already; nil before its first request
+	gatherUntil time.Time // first answers wait for requests until then; zero: no more
+	overlap     overlap
+	again       bool        // something changed that no answer is to come for
+	timer       *time.Timer // nil until it is needed
 }
 
 // subscription is one type URL on one stream.
@@ -50,6 +58,8 @@ type subscription struct {
 	nonce    string // of the last response, "" before the first
 	refused  string // nonce that the client refused last
 	awaiting bool   // the client has not answered the last response
+	declined bool   // the client has refused the last response
+	reliance        // of a type that others rely on
 
 	// Delta builds on what the client has for sure: base, or have until the
 	// first acknowledgement.
@@ -78,6 +88,7 @@ func (s *stream) run(ctx context.Context, requests <-chan request, watch *snapsh
 			watch.Take()
 			woken = true
 		case <-s.advanced:
+		case <-s.rings():
 		}
 		if err := s.push(ctx, woken); err != nil {
 			return err
@@ -130,6 +141,9 @@ func (s *stream) subscribe(r request) error {
 		return status.Errorf(codes.ResourceExhausted, "a stream takes at most %d types", maxSubscriptions)
 	}
 	sub := &subscription{typeURL: r.typeURL, typ: typ, have: r.have}
+	if known && s.past != nil {
+		sub.floor = s.past.sets[typ.ID].Load()
+	}
 	at, _ := slices.BinarySearchFunc(s.subscriptions, sub, func(a, b *subscription) int {
 		return cmp.Or(cmp.Compare(a.order(), b.order()), strings.Compare(a.typeURL, b.typeURL))
 	})
@@ -147,15 +161,8 @@ func ofIstio(typeURL string) bool {
 	return ok && strings.HasSuffix(group, ".istio.io") && strings.Count(rest, "/") == 1
 }
 
-func (s *subscription) order() int {
-	if s.typ == nil {
-		return len(snapshot.Types)
-	}
-	return int(s.typ.ID)
-}
-
 func (s *stream) acknowledge(sub *subscription) {
-	sub.awaiting = false
+	sub.awaiting, sub.declined = false, false
 	sub.base, sub.have = sub.sent, nil
 	s.count(sub, "ack")
 	if sub.typ != nil {
@@ -166,7 +173,7 @@ func (s *stream) acknowledge(sub *subscription) {
 // refuse notes that the client does not take the last response. It is not
 // sent again: the next change is what may help.
 func (s *stream) refuse(sub *subscription, r request) {
-	sub.awaiting = false
+	sub.awaiting, sub.declined = false, true
 	s.count(sub, "nack")
 	if sub.typ == nil || sub.refused == sub.nonce {
 		return
@@ -202,6 +209,8 @@ var typeNames = func() (names [len(snapshot.Types)]string) {
 func (s *stream) identify(r request) {
 	s.identified = true
 	node := r.node.GetId()
+	s.past = s.server.recall(client{s.cluster, clip(node)})
+	s.gatherUntil = time.Now().Add(s.server.config.HoldFirst)
 	revision := r.node.GetMetadata().GetFields()["ISTIO_REVISION"].GetStringValue()
 	s.tracked.Identify(node, revision)
 	s.logger.Info("edge connected", "node", clip(node), "istioRevision", clip(revision))

@@ -118,24 +118,69 @@ func (t *TypeSet) since(old *TypeSet) (changed []*Object, removed []string) {
 	if t.step.from == old.version {
 		return t.step.changed, t.step.removed
 	}
+	for _, name := range t.differing(old) {
+		if o := t.Get(name); o != nil {
+			changed = append(changed, o)
+		} else {
+			removed = append(removed, name)
+		}
+	}
+	return changed, removed
+}
+
+// differing lists the names of the objects that only one of two sets has, or
+// that are not the same in both, in order.
+func (t *TypeSet) differing(old *TypeSet) (names []string) {
+	if near, ok := t.near(old); ok {
+		slices.Sort(near)
+		return slices.DeleteFunc(slices.Compact(near), func(name string) bool { return same(old.Get(name), t.Get(name)) })
+	}
 	theirs, ours := old.objects.Iter(), t.objects.Iter()
 	hasOld, hasNew := theirs.First(), ours.First()
 	for hasOld || hasNew {
 		switch {
 		case !hasNew || hasOld && theirs.Key() < ours.Key():
-			removed = append(removed, theirs.Key())
+			names = append(names, theirs.Key())
 			hasOld = theirs.Next()
 		case !hasOld || ours.Key() < theirs.Key():
-			changed = append(changed, ours.Value())
+			names = append(names, ours.Key())
 			hasNew = ours.Next()
 		default:
-			if ours.Value().sum != theirs.Value().sum {
-				changed = append(changed, ours.Value())
+			if !same(ours.Value(), theirs.Value()) {
+				names = append(names, ours.Key())
 			}
 			hasOld, hasNew = theirs.Next(), ours.Next()
 		}
 	}
-	return changed, removed
+	return names
+}
+
+func same(a, b *Object) bool {
+	return a == b || a != nil && b != nil && a.sum == b.sum
+}
+
+// near lists all names in which two sets may differ when one came from the
+// other in one step, bridges aside. It is false when they are further apart.
+func (t *TypeSet) near(old *TypeSet) (names []string, ok bool) {
+	if t.step.from != old.version && old.step.from != t.version {
+		if t.step.under != nil {
+			names = append(names, t.step.names()...)
+			t = t.step.under
+		}
+		if old.step.under != nil {
+			names = append(names, old.step.names()...)
+			old = old.step.under
+		}
+	}
+	switch {
+	case t == old:
+		return names, true
+	case t.step.from == old.version:
+		return append(names, t.step.names()...), true
+	case old.step.from == t.version:
+		return append(names, old.step.names()...), true
+	}
+	return nil, false
 }
 
 func (t *TypeSet) encodeDelta(changed []*Object, removed []string, typeURL string) []byte {

@@ -49,6 +49,8 @@ type Object struct {
 	Origins     []intent.Path
 	Version     string // hash of spec, labels and annotations
 
+	workloads string // of a security object: which ones it is for, see workloadsOf
+
 	sum   [sha256.Size]byte // hash over everything, names included
 	entry []byte            // encoded google.protobuf.Any of the istio.mcp.v1alpha1.Resource
 }
@@ -64,6 +66,7 @@ func newObject(r *Resource) (*Object, error) {
 	o := &Object{
 		Type: r.Type, Namespace: r.Namespace, Name: r.Name,
 		Labels: r.Labels, Annotations: r.Annotations, CreatedAt: r.CreatedAt, Origins: r.Origins,
+		workloads: workloadsOf(r.Spec),
 	}
 	content := contentHash(body, r.Labels, r.Annotations)
 	o.Version = hex.EncodeToString(content[:12])

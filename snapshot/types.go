@@ -15,8 +15,8 @@ import (
 // TypeID is the place of a type in [Types].
 type TypeID int
 
-// The types, in the order in which a bundle lists them and a stream sends
-// them: what others refer to goes first. Those from ServiceEntry to
+// The types, in the order in which a bundle lists them: what others refer to
+// goes first. A stream has an order of its own. Those from ServiceEntry to
 // TrafficExtension are what istiod takes from a configuration source; the
 // others go by bundles alone.
 const (
@@ -68,8 +68,7 @@ type Type struct {
 // OverXDS reports whether istiod takes the type from a configuration source.
 func (t *Type) OverXDS() bool { return ServiceEntry <= t.ID && t.ID <= TrafficExtension }
 
-// XDSTypes are those that istiod takes from a configuration source, in the
-// order of pushes.
+// XDSTypes are those that istiod takes from a configuration source.
 var XDSTypes = Types[ServiceEntry : TrafficExtension+1]
 
 // APIVersion is the type's group and version as manifests state it.

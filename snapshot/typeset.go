@@ -8,6 +8,7 @@ import (
 	"iter"
 	"math/bits"
 	"runtime"
+	"slices"
 	"sync"
 	"weak"
 
@@ -23,9 +24,13 @@ type TypeSet struct {
 	version string
 	objects *btree.Map[string, *Object] // by namespace/name
 	step    step                        // how it came about
+	sets    *sets                       // that it is one of
 
 	mu      sync.Mutex // guards encoded
 	encoded map[messageKey]sharedBytes
+
+	bridging sync.Mutex                       // guards bridges; held while one is made
+	bridges  map[string]weak.Pointer[TypeSet] // to this set, by the version they come from
 }
 
 // step is the change that made a set out of another one, so that the common
@@ -34,6 +39,16 @@ type step struct {
 	from    string // version of the earlier set
 	changed []*Object
 	removed []string
+	under   *TypeSet // the earlier set itself, when this one is a bridge to it
+}
+
+// names are those of the objects in which the two sets may differ.
+func (s *step) names() []string {
+	names := slices.Clone(s.removed)
+	for _, o := range s.changed {
+		names = append(names, o.FullName())
+	}
+	return names
 }
 
 // setSum is the sum of the hashes of a set's members modulo 2^512, after
@@ -123,6 +138,15 @@ func (s *sets) empty(t *Type) *TypeSet {
 // after is the set that replacements make out of from, in any order: a name
 // may pass from one maker's object, which goes, to another's, which comes.
 func (s *sets) after(from *TypeSet, replacements []replacement) *TypeSet {
+	return s.replaced(from, replacements, nil)
+}
+
+// over is the bridge that replacements make out of the set that it leads to.
+func (s *sets) over(next *TypeSet, replacements []replacement) *TypeSet {
+	return s.replaced(next, replacements, next)
+}
+
+func (s *sets) replaced(from *TypeSet, replacements []replacement, under *TypeSet) *TypeSet {
 	sum := from.sum
 	for _, r := range replacements {
 		if r.old != nil {
@@ -133,7 +157,7 @@ func (s *sets) after(from *TypeSet, replacements []replacement) *TypeSet {
 		}
 	}
 	return s.intern(from.Type, sum, func() *TypeSet {
-		next := &TypeSet{objects: from.objects.Copy(), step: step{from: from.version}}
+		next := &TypeSet{objects: from.objects.Copy(), step: step{from: from.version, under: under}}
 		for _, r := range replacements {
 			if r.new == nil {
 				next.objects.Delete(r.old.FullName())
@@ -163,7 +187,7 @@ func (s *sets) intern(t *Type, sum setSum, build func() *TypeSet) *TypeSet {
 		return known
 	}
 	set := build()
-	set.Type, set.sum, set.version = t, sum, sum.version(t)
+	set.Type, set.sum, set.version, set.sets = t, sum, sum.version(t), s
 	set.encoded = map[messageKey]sharedBytes{}
 	pointer := weak.Make(set)
 	s.known[key] = pointer
