@@ -2,104 +2,124 @@ package snapshot
 
 import (
 	"fmt"
-	"slices"
+	"strings"
 	"testing"
-
-	networking "istio.io/api/networking/v1alpha3"
 
 	"github.com/meshwright/meshwright/intent"
 )
 
-// checkFleet holds what must be true of every fleet: Istio accepts each
-// object, no two objects of a cluster share a name, the same Set gives the same
-// bytes, each object names its makers, and every SNI that a client sends is
-// accepted by the gateway that it reaches.
-func checkFleet(t testing.TB, set *intent.Set) {
+// randomFleet draws a fleet of a size: clusters, then groups, then what stands
+// below them. Some clusters lose their gateways' addresses afterwards.
+func randomFleet(t testing.TB, roll dice, size fleetSize, tally *tally) *draw {
 	t.Helper()
-	for cluster := range set.List(intent.KindCluster, "") {
-		resources, _ := generated(set, cluster)
-		keys := map[string]bool{}
-		for i := range resources {
-			r := &resources[i]
-			key := fmt.Sprintf("%s %s/%s", r.Type.Kind, r.Namespace, r.Name)
-			if keys[key] {
-				t.Errorf("%s on %s is made twice", key, cluster.Path)
-			}
-			keys[key] = true
-			if err := check(r); err != nil {
-				t.Errorf("%s on %s: Istio refuses it: %v", key, cluster.Path, err)
-			}
-			if r.Labels[managedByLabel] != managedBy || r.Annotations[intentsAnnotation] == "" || len(r.Origins) == 0 || r.Namespace == "" || r.CreatedAt.IsZero() {
-				t.Errorf("%s on %s does not say whose it is: %+v", key, cluster.Path, r)
-			}
+	d := &draw{roll: roll, size: size, store: newMemory(), tally: tally}
+	for i := range size.clusters {
+		d.cluster(i)
+	}
+	for g := range size.groups {
+		d.group(g)
+	}
+	for g := range size.groups {
+		for i := range size.perGroup {
+			d.inbound(g, i)
 		}
-		first, _ := goldenOf(t, set, cluster)
-		if again, _ := goldenOf(t, set, cluster); again != first {
-			t.Errorf("cluster %s gets other bytes from the same intents", cluster.Path)
+		for i := range (size.perGroup + 1) / 2 {
+			d.outbound(g, i)
+			d.raw(g, i)
 		}
-		for _, r := range resources {
-			if spec, ok := r.Spec.(*networking.ServiceEntry); ok {
-				checkSNIs(t, set, &r, spec)
-			}
+	}
+	return d
+}
+
+// unique is a name that no other draw of the fleet gets.
+func (d *draw) unique() string {
+	d.names++
+	return fmt.Sprint("u", d.names)
+}
+
+// server is a cluster, provider/cluster, that the inbound which is drawn runs
+// on.
+func (d *draw) server(label string) string {
+	on := d.store.Set().Placed(d.in.Path, "server")
+	return on[d.roll(label, len(on))].ClusterName()
+}
+
+func (d *draw) cluster(i int) {
+	d.number = i
+	spec := fill(d, clusterPath(i), &intent.ClusterSpec{}, clusterFields)
+	labels := map[string]string{"ring": fmt.Sprint(i % 5)}
+	d.put(clusterPath(i), spec, labels)
+	switch d.one("then", "stays", "stays", "loses its addresses", "loses its gateways") {
+	case "loses its addresses":
+		spec = copyOf(clusterPath(i), spec)
+		for g := range spec.Gateways {
+			spec.Gateways[g].Addresses = nil
 		}
+		d.put(clusterPath(i), spec, labels)
+	case "loses its gateways":
+		spec = copyOf(clusterPath(i), spec)
+		spec.Gateways = nil
+		d.put(clusterPath(i), spec, labels)
 	}
 }
 
-// checkSNIs holds that every gateway among a ServiceEntry's endpoints accepts
-// what a client sends it: that the server cluster's Gateway of that port lets
-// the host through, and that the gateway's namespace knows the host, port and
-// an endpoint of it that takes mutual TLS.
-func checkSNIs(t testing.TB, set *intent.Set, entry *Resource, spec *networking.ServiceEntry) {
-	t.Helper()
-	for _, ep := range spec.Endpoints {
-		for name, port := range ep.Ports { // only gateways' endpoints have ports
-			server := clusterAt(set, ep.Address)
-			if server == nil {
-				t.Errorf("%s: no cluster's gateway has address %s", entry.Name, ep.Address)
-				continue
-			}
-			number := spec.Ports[slices.IndexFunc(spec.Ports, func(p *networking.ServicePort) bool { return p.Name == name })].Number
-			if !accepts(set, server, spec.Hosts[0], number, port) {
-				t.Errorf("cluster %s does not accept outbound_.%d_._.%s at %s:%d", server.Path, number, spec.Hosts[0], ep.Address, port)
-			}
+func (d *draw) group(g int) {
+	spec := &intent.GroupSpec{Namespace: fmt.Sprint("ns", d.roll("namespace", d.size.namespaces))}
+	for _, app := range []string{"server", "web", "job"} {
+		p := intent.Placement{App: app}
+		first, n := d.roll(app+" from", d.size.clusters), 1+d.roll(app+" on", 3)
+		for i := range n {
+			p.Clusters = append(p.Clusters, intent.ClusterRef{ClusterProvider: "edge", Cluster: clusterPath((first + i) % d.size.clusters).Name()})
 		}
+		spec.Placements = append(spec.Placements, p)
+	}
+	d.put(groupPath(g), fill(d, groupPath(g), spec, groupFields), nil)
+	d.put(groupPath(g)+"/traffic-group-intents/tg", &intent.TrafficGroupSpec{}, nil)
+}
+
+func (d *draw) inbound(g, i int) {
+	p := inboundPath(g, i)
+	d.in = d.store.Set().Get(groupPath(g))
+	spec := &intent.InboundSpec{
+		App: "server", AppLabel: fmt.Sprintf("app.kubernetes.io/name=s%d", i), ServiceName: fmt.Sprintf("svc%d-%d", g, i), Port: 80, Protocol: "HTTP",
+	}
+	spec = fill(d, p, spec, inboundFields)
+	if !d.put(p, spec, nil) {
+		return
+	}
+	for _, name := range d.some("clients", "one", "ONE", "two-"+strings.Repeat("long-", 11)+"name") {
+		client := p + "/clients/" + intent.Path(name)
+		base := &intent.ClientSpec{App: "web", AppLabel: "app=web", Namespaces: []string{}, CIDRs: []string{}}
+		d.put(client, fill(d, client, base, clientFields), nil)
+		for _, name := range d.some("access points", "x", "y") {
+			ap := client + "/access-points/" + intent.Path(name)
+			base := &intent.AccessPointSpec{Action: intent.Allow, URL: []string{"*"}, Access: []string{"*"}}
+			d.put(ap, fill(d, ap, base, accessPointFields), nil)
+		}
+	}
+	for n, name := range d.some("routing rules", "r1", "r2") {
+		d.routingRule(p+"/routing-rules/"+intent.Path(name), n, spec.Protocol.IsHTTP())
 	}
 }
 
-func clusterAt(set *intent.Set, address string) *intent.Object {
-	for cluster := range set.List(intent.KindCluster, "") {
-		for _, gateways := range [][]intent.Gateway{cluster.Spec.(*intent.ClusterSpec).Gateways, cluster.LastGateways} {
-			for _, g := range gateways {
-				if slices.Contains(g.Addresses, address) {
-					return cluster
-				}
-			}
-		}
+// routingRule draws one for a service that proxies can read HTTP of; any other
+// takes a split alone.
+func (d *draw) routingRule(p intent.Path, n int, http bool) {
+	spec := &intent.RoutingRuleSpec{Priority: 10 * (n + 1), Split: versions}
+	if http {
+		spec = &intent.RoutingRuleSpec{Priority: 10 * (n + 1), Match: []intent.RouteMatch{{Path: &intent.StringMatch{Prefix: "/" + p.Name()}}}, Timeout: "5s"}
+		spec = fill(d, p, spec, routingRuleFields)
 	}
-	return nil
+	d.put(p, spec, nil)
 }
 
-func accepts(set *intent.Set, server *intent.Object, host string, number, gatewayPort uint32) bool {
-	resources, _ := generated(set, server)
-	for _, r := range resources {
-		gateway, ok := r.Spec.(*networking.Gateway)
-		if !ok || gateway.Servers[0].Hosts[0] != host || gateway.Servers[0].Port.Number != gatewayPort {
-			continue
-		}
-		for _, other := range resources {
-			switch spec := other.Spec.(type) {
-			case *networking.ServiceEntry:
-				if other.Namespace == r.Namespace && spec.Hosts[0] == host && len(spec.Endpoints) == 1 &&
-					len(spec.Endpoints[0].Ports) == 0 && spec.Endpoints[0].Labels["security.istio.io/tlsMode"] == "istio" &&
-					slices.ContainsFunc(spec.Ports, func(p *networking.ServicePort) bool { return p.Number == number }) {
-					return true
-				}
-			case *networking.DestinationRule:
-				if spec.Host == host && len(spec.ExportTo) == 0 {
-					return true // the Kubernetes service itself, known everywhere
-				}
-			}
-		}
-	}
-	return false
+func (d *draw) outbound(g, i int) {
+	p := groupPath(g) + intent.Path(fmt.Sprint("/traffic-group-intents/tg/outbound-intents/out", i))
+	spec := &intent.OutboundSpec{App: d.one("caller", "web", "job"), ExternalServiceName: d.unique() + ".example.net", Port: 443, Protocol: "TLS"}
+	d.put(p, fill(d, p, spec, outboundFields), nil)
+}
+
+func (d *draw) raw(g, i int) {
+	spec := rawSpec(d.one("name", "x", "y", "z"), d.roll("on", d.size.clusters))
+	d.put(rawPath(g, i), fill(d, rawPath(g, i), spec, rawFields), nil)
 }
