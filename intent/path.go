@@ -272,11 +272,12 @@ func (p Path) Inbound() Path {
 
 // Segment returns the i-th segment, counted from 0 after the leading slash.
 func (p Path) Segment(i int) string {
-	parts := strings.Split(string(p), "/")
-	if i+1 >= len(parts) {
-		return ""
+	_, rest, _ := strings.Cut(string(p), "/")
+	for ; i > 0; i-- {
+		_, rest, _ = strings.Cut(rest, "/")
 	}
-	return parts[i+1]
+	segment, _, _ := strings.Cut(rest, "/")
+	return segment
 }
 
 // ClusterPath is the path of a cluster named "provider/cluster" parts.

@@ -36,7 +36,7 @@ func hosts(t testing.TB, name string, hosts ...string) *Object {
 	})
 }
 
-func rule(t testing.TB, name, host string, subsets ...string) *Object {
+func ruleFor(t testing.TB, name, host string, subsets ...string) *Object {
 	t.Helper()
 	spec := &networking.DestinationRule{Host: host}
 	for _, s := range subsets {
@@ -122,25 +122,25 @@ func TestBridge(t *testing.T) {
 			old: []*Object{hosts(t, "e", "a.x", "b.x")}, new: []*Object{hosts(t, "f", "a.x")},
 			want: []string{"f a.x", "was b.x"},
 		},
-		{name: "a subset comes", id: DestinationRule, old: []*Object{rule(t, "d", "a.x", "v1")}, new: []*Object{rule(t, "d", "a.x", "v1", "v2")}},
+		{name: "a subset comes", id: DestinationRule, old: []*Object{ruleFor(t, "d", "a.x", "v1")}, new: []*Object{ruleFor(t, "d", "a.x", "v1", "v2")}},
 		{
 			name: "subsets are renamed", id: DestinationRule,
-			old: []*Object{rule(t, "d", "a.x", "v1", "v2")}, new: []*Object{rule(t, "d", "a.x", "v2", "v3")},
+			old: []*Object{ruleFor(t, "d", "a.x", "v1", "v2")}, new: []*Object{ruleFor(t, "d", "a.x", "v2", "v3")},
 			want: []string{"d a.x v2 v3 v1"},
 		},
 		{
 			name: "a rule goes", id: DestinationRule,
-			old: []*Object{rule(t, "d", "a.x")}, new: []*Object{},
+			old: []*Object{ruleFor(t, "d", "a.x")}, new: []*Object{},
 			want: []string{"d a.x"},
 		},
 		{
 			name: "a rule is for another host", id: DestinationRule,
-			old: []*Object{rule(t, "d", "a.x", "v1")}, new: []*Object{rule(t, "d", "b.x", "v1")},
+			old: []*Object{ruleFor(t, "d", "a.x", "v1")}, new: []*Object{ruleFor(t, "d", "b.x", "v1")},
 			want: []string{"d b.x v1", "was a.x v1"},
 		},
 		{
 			name: "a rule is renamed and loses a subset", id: DestinationRule,
-			old: []*Object{rule(t, "d", "a.x", "v1", "v2")}, new: []*Object{rule(t, "e", "a.x", "v2")},
+			old: []*Object{ruleFor(t, "d", "a.x", "v1", "v2")}, new: []*Object{ruleFor(t, "e", "a.x", "v2")},
 			want: []string{"e a.x v2 v1"},
 		},
 		{
@@ -241,7 +241,7 @@ func TestBridgesProvide(t *testing.T) {
 		},
 		DestinationRule: func(rt *rapid.T) *Object {
 			subsets := rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"v1", "v2", "v3"}), 0, 3, rapid.ID[string]).Draw(rt, "subsets")
-			return rule(t, rapid.SampledFrom([]string{"e", "f", "g"}).Draw(rt, "name"), rapid.SampledFrom([]string{"a.x", "b.x", "c.x"}).Draw(rt, "host"), subsets...)
+			return ruleFor(t, rapid.SampledFrom([]string{"e", "f", "g"}).Draw(rt, "name"), rapid.SampledFrom([]string{"a.x", "b.x", "c.x"}).Draw(rt, "host"), subsets...)
 		},
 	}
 	for id, drawObject := range draws {

@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -89,6 +90,9 @@ func (p *plan) entryPolicy(e *hostEntry, out *output) *networking.TrafficPolicy 
 	if lb != nil && lb.Type == "PASSTHROUGH" {
 		out.problem(p.inbound.Path, "trafficPolicy.loadBalancing PASSTHROUGH can't apply to %s, whose address is virtual: the default is used", p.host)
 		lb = nil
+	}
+	if lb != nil && lb.Type == "RANDOM" && p.locality().Mode == "weighted" && slices.Max(endpointWeights(e.sites)) > 0 {
+		out.problem(p.inbound.Path, "trafficPolicy.loadBalancing RANDOM knows no weights, so calls don't follow trafficPolicy.locality.weights: use ROUND_ROBIN or LEAST_REQUEST")
 	}
 	if lb != nil {
 		policy.LoadBalancer = loadBalancer(lb)

@@ -75,7 +75,8 @@ func checkFresh(t *testing.T, rt *rapid.T, m *memory, v *Views) {
 }
 
 // gauges are the metrics that say how things stand, by name.
-func gauges(t *testing.T, m *metrics) map[string]float64 {
+func gauges(t testing.TB, m *metrics) map[string]float64 {
+	t.Helper()
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(m.clusters, m.objects, m.problems, m.revision)
 	families, err := reg.Gather()

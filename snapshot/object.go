@@ -13,7 +13,6 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
-	"google.golang.org/protobuf/types/known/timestamppb"
 	mcp "istio.io/api/mcp/v1alpha1"
 
 	"github.com/meshwright/meshwright/intent"
@@ -70,37 +69,25 @@ func newObject(r *Resource) (*Object, error) {
 	}
 	content := contentHash(body, r.Labels, r.Annotations)
 	o.Version = hex.EncodeToString(content[:12])
-	resource, err := deterministic.Marshal(&mcp.Resource{
-		Metadata: &mcp.Metadata{
-			Name:        o.FullName(),
-			CreateTime:  timestamppb.New(r.CreatedAt),
-			Version:     o.Version,
-			Labels:      r.Labels,
-			Annotations: r.Annotations,
-		},
-		Body: &anypb.Any{TypeUrl: "type.googleapis.com/" + string(r.Spec.ProtoReflect().Descriptor().FullName()), Value: body},
-	})
-	if err != nil {
-		return nil, fmt.Errorf("encode %s %s: %w", r.Type.Kind, o.FullName(), err)
-	}
-	o.entry, err = deterministic.Marshal(&anypb.Any{TypeUrl: "type.googleapis.com/istio.mcp.v1alpha1.Resource", Value: resource})
-	if err != nil {
-		return nil, fmt.Errorf("encode %s %s: %w", r.Type.Kind, o.FullName(), err)
-	}
-	o.sum = sha256.Sum256(append([]byte(r.Type.Group+"/"+r.Type.Kind+"\x00"), o.entry...))
+	o.entry = encodeEntry(o, string(r.Spec.ProtoReflect().Descriptor().FullName()), body)
+	h := sha256.New()
+	h.Write([]byte(r.Type.Group + "/" + r.Type.Kind + "\x00"))
+	h.Write(o.entry)
+	h.Sum(o.sum[:0])
 	return o, nil
 }
 
 // contentHash is the hash of what istiod compares by version: each part with
 // its length, maps in key order.
 func contentHash(body []byte, labels, annotations map[string]string) [sha256.Size]byte {
-	text := make([]byte, 0, len(body)+512)
+	text := make([]byte, 0, 512)
 	part := func(s string) {
 		text = strconv.AppendInt(text, int64(len(s)), 10)
 		text = append(append(text, ':'), s...)
 	}
-	text = append(strconv.AppendInt(text, int64(len(body)), 10), ':')
-	text = append(text, body...)
+	h := sha256.New()
+	h.Write(append(strconv.AppendInt(text, int64(len(body)), 10), ':'))
+	h.Write(body)
 	for _, m := range []map[string]string{labels, annotations} {
 		text = append(strconv.AppendInt(text, int64(len(m)), 10), ';')
 		for _, k := range slices.Sorted(maps.Keys(m)) {
@@ -108,7 +95,10 @@ func contentHash(body []byte, labels, annotations map[string]string) [sha256.Siz
 			part(m[k])
 		}
 	}
-	return sha256.Sum256(text)
+	h.Write(text)
+	var sum [sha256.Size]byte
+	h.Sum(sum[:0])
+	return sum
 }
 
 // FullName is the object's namespace/name, as xDS names it; /name for one that

@@ -4,7 +4,10 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"runtime"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tidwall/btree"
@@ -44,8 +47,9 @@ func (v *Views) build(ctx context.Context, set *intent.Set) {
 	for _, cluster := range slices.Sorted(maps.Keys(clusters)) {
 		b.touch(cluster)
 	}
-	for _, unit := range slices.Sorted(maps.Keys(units)) {
-		b.unit(unit)
+	paths := slices.Sorted(maps.Keys(units))
+	for i, made := range b.workOut(paths) {
+		b.settle(paths[i], made)
 	}
 	next := b.views()
 	v.state.set = set
@@ -53,7 +57,7 @@ func (v *Views) build(ctx context.Context, set *intent.Set) {
 
 	v.metrics.builds.WithLabelValues(scope).Inc()
 	v.metrics.duration.Observe(time.Since(started).Seconds())
-	v.metrics.units.Add(float64(b.generated))
+	v.metrics.units.Add(float64(b.generated.Load()))
 	v.metrics.rebuilt.Add(float64(len(next)))
 	v.metrics.clusters.Set(float64(len(v.state.views)))
 	v.metrics.objects.Add(float64(b.objects))
@@ -118,7 +122,7 @@ type build struct {
 
 	changes   map[intent.Path]map[TypeID][]replacement // by cluster
 	made      map[intent.Path]map[intent.Path]*madeBy  // cluster → unit; nil: no more
-	generated int
+	generated atomic.Int64                             // counted by all workers
 	objects   int
 	problems  int
 }
@@ -130,33 +134,69 @@ func (b *build) touch(cluster intent.Path) {
 	}
 }
 
-// unit generates one unit anew for every cluster that it concerns or did.
-func (b *build) unit(path intent.Path) {
+// workOut generates units anew, on all CPUs: each by itself, and of the state
+// nothing is changed. What comes back is what each makes, by cluster.
+func (b *build) workOut(units []intent.Path) []map[intent.Path]*madeBy {
+	out := make([]map[intent.Path]*madeBy, len(units))
+	workers := min(runtime.GOMAXPROCS(0), len(units))
+	if workers <= 1 {
+		for i, unit := range units {
+			out[i] = b.unit(unit)
+		}
+		return out
+	}
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range workers {
+		wg.Go(func() {
+			for {
+				i := int(next.Add(1)) - 1
+				if i >= len(units) {
+					return
+				}
+				out[i] = b.unit(units[i])
+			}
+		})
+	}
+	wg.Wait()
+	return out
+}
+
+// unit generates one unit anew for every cluster that it concerns.
+func (b *build) unit(path intent.Path) map[intent.Path]*madeBy {
 	before := b.units[path]
 	after := map[intent.Path]*madeBy{}
-	if unit := b.set.Get(path); unit != nil {
-		shared := map[[32]byte]*Object{}
-		for _, made := range before {
-			for _, o := range made.objects {
-				shared[o.sum] = o
-			}
-		}
-		variants := map[string]*madeBy{}
-		for _, cluster := range unitClusters(b.set, unit) {
-			record := b.set.Get(cluster)
-			variant := variantOf(unit, record)
-			made := variants[variant]
-			if made == nil {
-				var sound bool
-				made, sound = b.generate(unit, record, before[cluster], shared)
-				b.generated++
-				if sound && variant != "" {
-					variants[variant] = made
-				}
-			}
-			after[cluster] = made
+	unit := b.set.Get(path)
+	if unit == nil {
+		return after
+	}
+	shared := map[[32]byte]*Object{}
+	for _, made := range before {
+		for _, o := range made.objects {
+			shared[o.sum] = o
 		}
 	}
+	variants := map[string]*madeBy{}
+	for _, cluster := range unitClusters(b.set, unit) {
+		record := b.set.Get(cluster)
+		variant := variantOf(unit, record)
+		made := variants[variant]
+		if made == nil {
+			var sound bool
+			made, sound = b.generate(unit, record, before[cluster], shared)
+			b.generated.Add(1)
+			if sound && variant != "" {
+				variants[variant] = made
+			}
+		}
+		after[cluster] = made
+	}
+	return after
+}
+
+// settle takes a unit's place in the state over to what it makes now.
+func (b *build) settle(path intent.Path, after map[intent.Path]*madeBy) {
+	before := b.units[path]
 	for cluster, made := range before {
 		if after[cluster] == nil {
 			b.replace(path, cluster, made, nil)
@@ -216,10 +256,14 @@ func (b *build) replace(unit, cluster intent.Path, old, made *madeBy) {
 		b.made[cluster] = map[intent.Path]*madeBy{}
 	}
 	b.made[cluster][unit] = made
-	pairs := map[string]*replacement{}
-	order := []string{}
+	type name struct {
+		id              TypeID
+		namespace, name string
+	}
+	pairs := map[name]*replacement{}
+	order := []name{}
 	note := func(o *Object) *replacement {
-		key := fmt.Sprint(o.Type.ID) + "/" + o.FullName()
+		key := name{o.Type.ID, o.Namespace, o.Name}
 		if pairs[key] == nil {
 			pairs[key] = &replacement{}
 			order = append(order, key)
