@@ -37,15 +37,19 @@ func (s *subscription) stage() stage {
 }
 
 // order is the subscription's place in a push: guards first, then the types in
-// their order.
+// their order, but that DestinationRules go before ServiceEntries: a host that
+// is known before its rule would be called in plain text, or by anyone's
+// certificate.
 func (s *subscription) order() int {
 	switch {
 	case s.typ == nil:
-		return len(snapshot.Types)
+		return 2 * len(snapshot.Types)
 	case s.stage() == stageGuards:
-		return int(s.typ.ID) - len(snapshot.Types)
+		return 2 * (int(s.typ.ID) - len(snapshot.Types))
+	case s.typ.ID == snapshot.DestinationRule:
+		return 2*int(snapshot.ServiceEntry) - 1
 	}
-	return int(s.typ.ID)
+	return 2 * int(s.typ.ID)
 }
 
 // reliance is what a client may still rely on, of one type. The client's

@@ -108,12 +108,12 @@ func (p *plan) istioIngress(x *external, out *output) {
 		for _, e := range x.exposures {
 			gateway.Servers = append(gateway.Servers, x.server(g, &e))
 		}
-		route := p.externalRoutes(x, g)
+		route := p.externalRoutes(x, g, out)
 		route.Hosts, route.ExportTo = []string{x.host}, []string{"."}
 		route.Gateways = []string{g.Namespace + "/" + objectName(p.inbound.Path, role)}
 		out.resources = append(out.resources,
 			p.resource(Gateway, g.Namespace, p.inbound.Path, role, gateway),
-			p.resource(VirtualService, g.Namespace, p.inbound.Path, role, route))
+			p.resource(VirtualService, g.Namespace, p.inbound.Path, role, route, p.rulePaths()...))
 	}
 }
 
@@ -151,24 +151,24 @@ func entryName(e *intent.Exposure) string {
 }
 
 // externalRoutes lead what comes in at a gateway to the service of the same
-// cluster, by its Kubernetes name, whose DestinationRule says how to connect.
-func (p *plan) externalRoutes(x *external, g *intent.Gateway) *networking.VirtualService {
-	spec := &networking.VirtualService{}
+// cluster, by its Kubernetes name, whose DestinationRule says how to connect,
+// and as the routing rules say, but for those of declared clients.
+func (p *plan) externalRoutes(x *external, g *intent.Gateway, out *output) *networking.VirtualService {
+	spec, v := &networking.VirtualService{}, p.ingressVantage()
 	for _, e := range x.exposures {
-		to := &networking.Destination{Host: p.serviceHost(), Port: &networking.PortSelector{Number: uint32(e.Port.Port)}}
 		at := uint32(e.At(g))
 		switch {
 		case e.Port.Protocol.IsHTTP(): // the only one, see [intent.InboundSpec.Exposures]
-			spec.Http = append(spec.Http, &networking.HTTPRoute{Route: []*networking.HTTPRouteDestination{{Destination: to}}})
+			spec.Http = append(spec.Http, p.httpRoutes(v, e.Port, v.heard(out))...)
 		case e.Passthrough():
 			spec.Tls = append(spec.Tls, &networking.TLSRoute{
 				Match: []*networking.TLSMatchAttributes{{Port: at, SniHosts: []string{x.host}}},
-				Route: []*networking.RouteDestination{{Destination: to}},
+				Route: p.connectionDestinations(v, e.Port, v.heard(out)),
 			})
 		default:
 			spec.Tcp = append(spec.Tcp, &networking.TCPRoute{
 				Match: []*networking.L4MatchAttributes{{Port: at}},
-				Route: []*networking.RouteDestination{{Destination: to}},
+				Route: p.connectionDestinations(v, e.Port, v.heard(out)),
 			})
 		}
 	}

@@ -70,7 +70,8 @@ func leads(spec *networking.VirtualService, server *networking.Server) bool {
 	}
 	switch {
 	case strings.HasPrefix(server.Port.Protocol, "HTTP"):
-		return len(spec.Http) == 1
+		last := len(spec.Http) - 1 // that takes what no other does
+		return last >= 0 && len(spec.Http[last].Match) == 0
 	case server.Tls != nil && server.Tls.Mode == networking.ServerTLSSettings_PASSTHROUGH:
 		return slices.ContainsFunc(spec.Tls, func(r *networking.TLSRoute) bool {
 			return r.Match[0].Port == server.Port.Number && "./"+r.Match[0].SniHosts[0] == server.Hosts[0]

@@ -21,7 +21,7 @@ import (
 // API has no words for an east-west gateway or a locality.
 func (p *plan) usesGatewayAPI(x *external) bool {
 	group := p.set.Get(p.inbound.Path.Group()).Spec.(*intent.GroupSpec)
-	if !group.GatewayAPI || p.record.Delivery == intent.DeliverXDS || x.mutual {
+	if !group.GatewayAPI || p.record.Delivery == intent.DeliverXDS || x.mutual || len(p.rules) > 0 {
 		return false
 	}
 	return !slices.ContainsFunc(x.exposures, func(e intent.Exposure) bool {

@@ -104,10 +104,10 @@ func (v vantage) source() string {
 }
 
 // heard is where problems of a vantage go. Callers that no intent declares can
-// be among those of a shared VirtualService: what they can't reach is no
-// intent's problem.
+// be among those of a shared VirtualService, and all are that come from outside
+// the mesh: what they can't reach is no intent's problem.
 func (v vantage) heard(out *output) *output {
-	if v.shared && v.namespace == "" {
+	if v.outside || v.shared && v.namespace == "" {
 		return &output{}
 	}
 	return out
