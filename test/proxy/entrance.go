@@ -66,7 +66,7 @@ func (c *Config) leads(chain *listenerv3.FilterChain) []string {
 	for _, filter := range chain.GetFilters() {
 		var tcp tcpv3.TcpProxy
 		if filter.GetTypedConfig().UnmarshalTo(&tcp) == nil {
-			out = append(out, tcp.GetCluster())
+			out = append(out, connected(&tcp))
 		}
 		var hcm hcmv3.HttpConnectionManager
 		if filter.GetTypedConfig().UnmarshalTo(&hcm) != nil {
@@ -74,7 +74,7 @@ func (c *Config) leads(chain *listenerv3.FilterChain) []string {
 		}
 		for _, host := range c.Routes[hcm.GetRds().GetRouteConfigName()].GetVirtualHosts() {
 			for _, route := range host.GetRoutes() {
-				out = append(out, host.GetDomains()[0]+" "+route.GetRoute().GetCluster())
+				out = append(out, host.GetDomains()[0]+" "+routed(route))
 			}
 		}
 	}

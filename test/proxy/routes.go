@@ -70,11 +70,21 @@ func (c *Config) TCPClusters(listener string) []string {
 		for _, filter := range chain.GetFilters() {
 			var tcp tcpv3.TcpProxy
 			if filter.GetTypedConfig().UnmarshalTo(&tcp) == nil {
-				out[strings.TrimSpace(tcp.GetCluster()+" "+matched(chain))] = true
+				out[strings.TrimSpace(connected(&tcp)+" "+matched(chain))] = true
 			}
 		}
 	}
 	return slices.Sorted(maps.Keys(out))
+}
+
+// connected are the clusters that connections are led to, with their weights
+// where there are several.
+func connected(tcp *tcpv3.TcpProxy) string {
+	text := []string{}
+	for _, c := range tcp.GetWeightedClusters().GetClusters() {
+		text = append(text, fmt.Sprintf("%s x %d", c.GetName(), c.GetWeight()))
+	}
+	return tcp.GetCluster() + strings.Join(text, " ")
 }
 
 func matched(chain *listenerv3.FilterChain) string {
