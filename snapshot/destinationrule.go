@@ -27,6 +27,7 @@ func destinationRules(p *plan, out *output) {
 		if lb := p.loadBalancing(); lb != nil {
 			spec.TrafficPolicy.LoadBalancer = loadBalancer(lb)
 		}
+		p.passTLS(spec.TrafficPolicy)
 		spec.Subsets = p.serviceSubsets()
 		out.resources = append(out.resources, p.resource(DestinationRule, p.namespace, p.inbound.Path, roleService, spec, p.pickers(spec)...))
 	}
@@ -76,7 +77,7 @@ func serviceTLS(mode string) networking.ClientTLSSettings_TLSmode {
 func (p *plan) entryPolicy(e *hostEntry, out *output) *networking.TrafficPolicy {
 	mode := serviceTLS(p.spec.TLSMode())
 	if e.crosses() {
-		if mode == networking.ClientTLSSettings_SIMPLE {
+		if mode == networking.ClientTLSSettings_SIMPLE && !p.speaksTLS() {
 			out.problem(p.inbound.Path, "management.tlsType SIMPLE holds inside a cluster only: between clusters calls use mutual TLS, which the server's proxy ends")
 		}
 		mode = networking.ClientTLSSettings_ISTIO_MUTUAL
@@ -100,7 +101,35 @@ func (p *plan) entryPolicy(e *hostEntry, out *output) *networking.TrafficPolicy 
 	if len(e.sites) > 1 {
 		p.spread(policy)
 	}
+	p.passTLS(policy)
 	return policy
+}
+
+// speaksTLS reports whether callers speak TLS themselves on every port.
+func (p *plan) speaksTLS() bool {
+	return !slices.ContainsFunc(p.ports, func(port intent.ServicePort) bool { return !isTLS(port) })
+}
+
+// passTLS keeps proxies from opening TLS where callers speak it themselves: it
+// would wrap theirs in another. What is set for a port stands alone, so the
+// rest of the policy is said of it again.
+func (p *plan) passTLS(policy *networking.TrafficPolicy) {
+	none := &networking.ClientTLSSettings{Mode: networking.ClientTLSSettings_DISABLE}
+	switch {
+	case policy.Tls.Mode != networking.ClientTLSSettings_SIMPLE:
+		return
+	case p.speaksTLS():
+		policy.Tls = none
+		return
+	}
+	for _, port := range p.ports {
+		if isTLS(port) {
+			policy.PortLevelSettings = append(policy.PortLevelSettings, &networking.TrafficPolicy_PortTrafficPolicy{
+				Port: &networking.PortSelector{Number: uint32(port.Port)}, Tls: none,
+				LoadBalancer: policy.LoadBalancer, ConnectionPool: policy.ConnectionPool, OutlierDetection: policy.OutlierDetection,
+			})
+		}
+	}
 }
 
 // spread sets how calls are spread over several clusters. Failing over needs
