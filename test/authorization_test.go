@@ -130,10 +130,13 @@ func TestOnlyDeclaredCalls(t *testing.T) {
 metadata: {name: catalog}
 spec:
   {app: catalog, appLabel: app=catalog, serviceName: catalog, port: 8080, protocol: HTTP,
-   ports: [{name: tcp-feed, port: 9000, targetPort: 19000, protocol: TCP}, {name: tcp-admin, port: 9001, targetPort: 19001, protocol: TCP}]}`)
+   ports: [{name: tcp-feed, port: 9000, targetPort: 19000, protocol: TCP}, {name: tcp-admin, port: 9001, targetPort: 19001, protocol: TCP},
+     {name: tls-vault, port: 9002, protocol: TLS}, {name: grpc, port: 9090, protocol: GRPC}]}`)
 	declare(t, h, "orders", "cidrs: []")
 	may(t, h, "orders", "write", `action: ALLOW, url: ["/orders/*", "/carts/{*}/lines"], access: [POST]`)
 	may(t, h, "orders", "feed", `action: ALLOW, url: [], access: ["*"], ports: [9000]`)
+	may(t, h, "orders", "vault", `action: ALLOW, url: [], access: ["*"], ports: [9002]`)
+	may(t, h, "orders", "list", `action: ALLOW, url: ["/shop.Orders/List"], access: [POST], ports: [9090]`)
 	may(t, h, "orders", "beta", `action: ALLOW, url: ["/beta"], access: [GET], when: [{key: "request.headers[x-beta]", values: [please]}]`)
 	may(t, h, "orders", "internal", `action: DENY, url: ["/orders/internal/*"], access: ["*"]`)
 	declare(t, h, "batch", "cidrs: [10.7.0.0/16]")
@@ -141,7 +144,7 @@ spec:
 	may(t, h, "batch", "no-delete", `action: DENY, url: [], access: [DELETE]`)
 	declare(t, h, "idle", "cidrs: []")
 
-	node := pods(t, h, "catalog", "10.1.0.5", "{number: 8080, name: http, protocol: HTTP}, {number: 19000, name: tcp-feed, protocol: TCP}, {number: 19001, name: tcp-admin, protocol: TCP}")
+	node := pods(t, h, "catalog", "10.1.0.5", "{number: 8080, name: http, protocol: HTTP}, {number: 19000, name: tcp-feed, protocol: TCP}, {number: 19001, name: tcp-admin, protocol: TCP}, {number: 9002, name: tls-vault, protocol: TLS}, {number: 9090, name: grpc, protocol: GRPC}")
 	other := pods(t, h, "reports", "10.1.0.6", "{number: 8080, name: http, protocol: HTTP}")
 	i := istiod.Start(t, istiod.Config{ConfigSource: h.XDSAddr(2)})
 	sameAsBundle(t, h, i, "edge/shop-1")
@@ -151,6 +154,9 @@ spec:
 	}
 	connection := func(from string, port int) proxy.Call {
 		return proxy.Call{From: "cluster.local/ns/shop/sa/" + from, Port: port}
+	}
+	grpc := func(from, path string) proxy.Call {
+		return proxy.Call{From: "cluster.local/ns/shop/sa/" + from, Port: 9090, Method: "POST", Path: path}
 	}
 	beta, nearby := request("orders", "GET", "/beta"), request("stranger", "GET", "/items")
 	beta.Headers, nearby.IP = map[string]string{"x-beta": "please"}, "10.7.1.2"
@@ -172,6 +178,12 @@ spec:
 		{"orders' feed", connection("orders", 19000), true},
 		{"orders' admin", connection("orders", 19001), false},
 		{"orders' feed by the service's port", connection("orders", 9000), false},
+		{"orders' vault", connection("orders", 9002), true},
+		{"frontend's vault", connection("frontend", 9002), false},
+		{"orders lists", grpc("orders", "/shop.Orders/List"), true},
+		{"orders does more", grpc("orders", "/shop.Orders/Delete"), false},
+		{"frontend lists", grpc("frontend", "/shop.Orders/List"), false},
+		{"orders lists at another port", request("orders", "POST", "/shop.Orders/List"), false},
 		{"orders asks for beta", request("orders", "GET", "/beta"), false},
 		{"orders asks for beta with its header", beta, true},
 

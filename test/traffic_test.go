@@ -244,7 +244,7 @@ func (w *traffic) checkLocalities(t *testing.T) {
 		},
 		{"near", 8080, nil, places{at("eu/z2", 0, 1, "near.shop.svc.cluster.local:8080")}},
 	}
-	for name, port := range map[string]int{"nearest": 8080, "grpc": 9090, "tcp": 5432} {
+	for name, port := range map[string]int{"nearest": 8080, "grpc": 9090, "tcp": 5432, "tls": 8443} {
 		local := fmt.Sprintf("%s.shop.svc.cluster.local:%d", name, port)
 		rows = append(rows, row{
 			name, port,

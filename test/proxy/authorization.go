@@ -92,6 +92,15 @@ func (c *Config) RBACFilters() int {
 	return n
 }
 
+// TakesPlainText reports whether a connection without TLS gets through to a
+// port of the workload.
+func (c *Config) TakesPlainText(port int) bool {
+	return slices.ContainsFunc(c.Listeners["virtualInbound"].GetFilterChains(), func(chain *listenerv3.FilterChain) bool {
+		m := chain.GetFilterChainMatch()
+		return int(m.GetDestinationPort().GetValue()) == port && m.GetTransportProtocol() != "tls"
+	})
+}
+
 // inbound finds the filter chain that takes a call: that of its port, or of
 // the ports that no service has, where HTTP is told by its looks.
 func (c *Config) inbound(call *Call) (*listenerv3.FilterChain, error) {
