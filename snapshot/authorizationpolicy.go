@@ -38,7 +38,11 @@ func authorizationPolicies(p *plan, out *output) {
 		allow, deny := c.split()
 		if scopes := p.allowedScopes(&c, allow, out); len(scopes) > 0 {
 			allowed = true
-			out.resources = append(out.resources, p.policy(c.path, roleAllow, security.AuthorizationPolicy_ALLOW, rules(from, scopes), pathsOf(allow)...))
+			made := allow
+			if p.spec.Authorization != intent.AuthorizeClients && len(allow) == 0 {
+				made = deny // which leave it all else
+			}
+			out.resources = append(out.resources, p.policy(c.path, roleAllow, security.AuthorizationPolicy_ALLOW, rules(from, scopes), pathsOf(made)...))
 		}
 		if scopes := p.deniedScopes(deny, out); len(scopes) > 0 {
 			out.resources = append(out.resources, p.policy(c.path, roleDeny, security.AuthorizationPolicy_DENY, rules(from, scopes), pathsOf(deny)...))
