@@ -42,7 +42,8 @@ spec:
 	}{
 		{
 			"cluster", "/v2/cluster-providers/edge/clusters/shop-3",
-			"{metadata: {name: shop-3, labels: {tier: extra}}, spec: {gateways: [{name: ew, role: eastwest, addresses: [192.0.2.30]}]}}", map[string]int{"edge/shop-2": 0},
+			"{metadata: {name: shop-3, labels: {tier: extra}}, spec: {gateways: [{name: ew, role: eastwest, addresses: [192.0.2.30]}]}}",
+			map[string]int{"edge/shop-2": 0},
 		},
 		{"group", groups + "staging", "{metadata: {name: staging}, spec: {namespace: stage, sidecarScope: true, placements: [{app: a, clusters: [" + edge1 + "]}]}}", map[string]int{"edge/shop-1": 1}},
 		{"inbound", webIntents + "/inbound-intents/stock", "{metadata: {name: stock}, spec: {app: catalog, appLabel: app=stock, serviceName: stock, port: 5432, protocol: TCP, externalSupport: true, externalName: stock.example.com}}", map[string]int{"edge/shop-1": 4}},
