@@ -36,11 +36,11 @@ func authorizationPolicies(p *plan, out *output) {
 			continue
 		}
 		allow, deny := c.split()
-		if scopes := p.allowedScopes(&c, allow, out); len(scopes) > 0 {
+		if scopes := p.keptOwn(security.AuthorizationPolicy_ALLOW, &c, p.allowedScopes(&c, allow, out), out); len(scopes) > 0 {
 			allowed = true
 			out.resources = append(out.resources, p.policy(c.path, roleAllow, security.AuthorizationPolicy_ALLOW, rules(from, scopes), pathsOf(allow)...))
 		}
-		if scopes := p.deniedScopes(deny, out); len(scopes) > 0 {
+		if scopes := p.keptOwn(security.AuthorizationPolicy_DENY, &c, p.deniedScopes(deny, out), out); len(scopes) > 0 {
 			out.resources = append(out.resources, p.policy(c.path, roleDeny, security.AuthorizationPolicy_DENY, rules(from, scopes), pathsOf(deny)...))
 		}
 	}
