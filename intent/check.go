@@ -87,6 +87,17 @@ func checkHost(s string) string {
 	return ""
 }
 
+// checkFullHost is a host that is no name inside a namespace.
+func checkFullHost(s string) string {
+	if msg := checkHost(s); msg != "" {
+		return msg
+	}
+	if !strings.Contains(s, ".") {
+		return fmt.Sprintf("%q must be a full host name: a single word is a name inside the cluster", s)
+	}
+	return ""
+}
+
 func checkHostOrIP(s string) string {
 	if addr, err := netip.ParseAddr(s); err == nil {
 		if addr.Zone() != "" {
@@ -227,6 +238,9 @@ func checkPEM(s, want string) string {
 	raw, err := base64.StdEncoding.DecodeString(s)
 	if err != nil {
 		return "must be base64 of PEM"
+	}
+	if want == "CERTIFICATE" && strings.Contains(string(raw), "PRIVATE KEY") {
+		return "holds a private key: certificates are shown to whoever may read the intent, so give the key in its own field and replace it, if this one was in use"
 	}
 	block, _ := pem.Decode(raw)
 	if block == nil || !strings.HasSuffix(block.Type, want) {

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // GatewayRole says what a cluster's gateway is for.
@@ -153,7 +154,7 @@ func NormalizeAuthority(s string) string {
 
 // trimHost drops the space around a host name and the dot of the DNS root.
 func trimHost(s string) string {
-	return strings.TrimRight(strings.TrimSpace(s), ". \t\r\n")
+	return strings.TrimRightFunc(strings.TrimSpace(s), func(r rune) bool { return r == '.' || unicode.IsSpace(r) })
 }
 
 func plainAddr(addr netip.Addr) string { return addr.Unmap().WithZone("").String() }

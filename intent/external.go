@@ -140,8 +140,12 @@ func (d *draft) checkExternalName(in *Object, e *Exposure, clusters []Path, v *v
 	host := d.next.ExternalHost(in)
 	for p := range d.next.lookup(byExternal, host) {
 		other := d.next.Get(p)
+		if p == in.Path {
+			continue
+		}
+		d.checkPublished(host, clusters, other, v)
 		shared := common(clusters, d.next.ServerClusters(other))
-		if p == in.Path || shared == "" {
+		if shared == "" {
 			continue
 		}
 		theirs, _ := other.Spec.(*InboundSpec).Exposures()
@@ -206,7 +210,8 @@ func (g *Gateway) usesOf(port int) string {
 }
 
 // drawInEntered adds what comes in at a cluster's ingress gateways when their
-// ports have changed: a port may have become one that an inbound claims.
+// ports have changed, for a port may have become one that an inbound claims; or
+// where their names are published.
 func (d *draft) drawInEntered(c Change, inbounds, resources drawn) {
 	if c.Old == nil || sameEntries(c.Old.Spec.(*ClusterSpec), c.New.Spec.(*ClusterSpec)) {
 		return
@@ -217,6 +222,9 @@ func (d *draft) drawInEntered(c Change, inbounds, resources drawn) {
 }
 
 func sameEntries(a, b *ClusterSpec) bool {
+	if (a.DNS == nil) != (b.DNS == nil) || a.DNS != nil && *a.DNS != *b.DNS || a.Delivery != b.Delivery {
+		return false
+	}
 	return slices.EqualFunc(a.GatewaysOf(Ingress), b.GatewaysOf(Ingress), func(g, h *Gateway) bool {
 		return (g.Ports == nil) == (h.Ports == nil) && (g.Ports == nil || *g.Ports == *h.Ports)
 	})

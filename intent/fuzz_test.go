@@ -39,7 +39,7 @@ func FuzzParsePath(f *testing.F) {
 }
 
 func FuzzNormalizeAuthority(f *testing.F) {
-	for _, s := range []string{"a.example", "A.example.:1", "[2001:DB8::1]:15010", "::1", "1.2.3.4:5", "[1.2.3.4:x]", "::0001.", "[::0.]", "fe80::1%eth0", "İ:1", "a:b"} {
+	for _, s := range []string{"a.example", "A.example.:1", "[2001:DB8::1]:15010", "::1", "1.2.3.4:5", "[1.2.3.4:x]", "::0001.", "[::0.]", "fe80::1%eth0", "İ:1", "a:b", "0\v."} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

@@ -166,7 +166,7 @@ func (s *InboundSpec) validate(v *violations) {
 	}
 	s.validatePorts(v.in("ports"))
 	if s.GlobalName != "" {
-		v.in("globalName").check(checkHost(s.GlobalName))
+		v.in("globalName").check(checkFullHost(s.GlobalName))
 	}
 	if s.ExternalName != "" {
 		v.in("externalName").check(checkHost(s.ExternalName))

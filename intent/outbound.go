@@ -125,11 +125,9 @@ func (o *OutboundSpec) validate(v *violations) {
 func (o *OutboundSpec) checkName() string {
 	name := o.ExternalServiceName
 	domain, wildcard := strings.CutPrefix(name, "*.")
-	switch msg := checkHost(domain); {
+	switch msg := checkFullHost(domain); {
 	case msg != "":
 		return msg
-	case !strings.Contains(domain, "."):
-		return fmt.Sprintf("%q must be a full host name: a single word is a name inside the cluster", name)
 	case wildcard && o.Resolution != "NONE":
 		return fmt.Sprintf("%q stands for many hosts, which have no address in common: give resolution NONE", name)
 	}

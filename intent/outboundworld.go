@@ -60,6 +60,7 @@ func (d *draft) checkOutbound(o *Object) error {
 			at.add("host %q is the Kubernetes name of the service of %s: call that as its client", host, other)
 		}
 	}
+	d.checkEndpoints(o, v.in("spec").in("endpoints"))
 	clusters := d.next.OutboundClusters(o)
 	for other := range d.next.lookup(byEntryHost, host) {
 		theirs := d.next.Chosen(d.next.Get(other).Spec.(*IstioResourceSpec).Clusters)

@@ -246,6 +246,8 @@ func (d *draft) checkInbound(in *Object) error {
 			v.in("spec").in("serviceName").add("service %s on cluster %s is claimed by %s: one inbound intent describes a service, with all its ports", service, shared.ClusterName(), other)
 		}
 	}
+	d.checkKubernetesName(in, v.in("spec"))
+	d.checkIssuerKeys(in, v.in("spec"))
 	d.checkExternal(in, v.in("spec"))
 	if err := conflict(&v, "another intent is in the way"); err != nil {
 		return err
@@ -270,6 +272,7 @@ func (d *draft) checkResource(o *Object) error {
 		}
 	}
 	d.checkScope(o, &v)
+	d.checkAddresses(o, &v)
 	for i, h := range spec.Resource.entryHosts() {
 		for other := range d.next.lookup(byHost, h) {
 			v.in("spec").in("resource").in("spec").in("hosts").at(i).add("host %q is claimed by %s", h, other)

@@ -151,6 +151,7 @@ func FuzzTransaction(f *testing.F) {
 func FuzzToken(f *testing.F) {
 	f.Add(makeToken("edge-1"))
 	f.Add("MTpfXw")
+	f.Add("MTp0Z0\n0")
 	f.Fuzz(func(t *testing.T, token string) {
 		if name, ok := readToken(token); ok && makeToken(name) != token {
 			t.Fatalf("%q is a token of %q, whose token is %q", token, name, makeToken(name))

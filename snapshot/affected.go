@@ -42,7 +42,7 @@ func affected(old, next *intent.Set, changes []intent.Change) affectedBy {
 
 // neighbours adds the inbounds whose services bear the name of one that is
 // concerned, for which of them the name leads to depends on all of them; those
-// that share its pods, whose NetworkPolicies depend on all of them; and the
+// that share its pods, whose policies depend on all of them; and the
 // outbounds that share the host of one.
 func (a *affectedBy) neighbours(sets ...*intent.Set) {
 	for _, unit := range slices.Collect(maps.Keys(a.units)) {

@@ -36,7 +36,7 @@ func authorizationPolicies(p *plan, out *output) {
 			continue
 		}
 		allow, deny := c.split()
-		if scopes := p.allowedScopes(&c, allow, out); len(scopes) > 0 {
+		if scopes := p.keptOwn(security.AuthorizationPolicy_ALLOW, &c, p.allowedScopes(&c, allow, out), out); len(scopes) > 0 {
 			allowed = true
 			made := allow
 			if p.spec.Authorization != intent.AuthorizeClients && len(allow) == 0 {
@@ -44,7 +44,7 @@ func authorizationPolicies(p *plan, out *output) {
 			}
 			out.resources = append(out.resources, p.policy(c.path, roleAllow, security.AuthorizationPolicy_ALLOW, rules(from, scopes), pathsOf(made)...))
 		}
-		if scopes := p.deniedScopes(deny, out); len(scopes) > 0 {
+		if scopes := p.keptOwn(security.AuthorizationPolicy_DENY, &c, p.deniedScopes(deny, out), out); len(scopes) > 0 {
 			out.resources = append(out.resources, p.policy(c.path, roleDeny, security.AuthorizationPolicy_DENY, rules(from, scopes), pathsOf(deny)...))
 		}
 	}
@@ -93,75 +93,6 @@ func pathsOf(points []accessPoint) []intent.Path {
 func (p *plan) policy(of intent.Path, r role, action security.AuthorizationPolicy_Action, rules []*security.Rule, origins ...intent.Path) Resource {
 	spec := &security.AuthorizationPolicy{Selector: p.workload(), Action: action, Rules: rules}
 	return p.resource(AuthorizationPolicy, p.namespace, of, r, spec, append(origins, of)...)
-}
-
-// A credential is one thing by which a client's calls are known: where they
-// come from, and what else must hold.
-type credential struct {
-	from []*security.Rule_From
-	when []*security.Condition
-}
-
-// credentials say by what a client is known: its service account, in each
-// namespace it calls from and each trust domain it runs in; without one, its
-// namespaces; and its CIDRs. Any of them will do. None means that the client
-// can't be told from others, so it is allowed nothing.
-//
-// CIDRs are compared with the address that the connection comes from
-// (ipBlocks), not with X-Forwarded-For (remoteIpBlocks), which a caller could
-// make up, and which TCP lacks. Calls through an east-west gateway come from
-// the gateway's address, and are known by identity.
-func (p *plan) credentials(c *client, out *output) []credential {
-	source := &security.Source{}
-	var apart []credential
-	switch {
-	case c.account == "":
-		source.Namespaces = c.namespaces
-	case len(c.clusters) == 0:
-		out.problem(c.path, "it runs on no cluster, so its identity has no trust domain and it is allowed nothing by it: place app %s", c.spec.App)
-	default:
-		for _, td := range trustDomains(p.set, c.clusters) {
-			if td == localTrustDomain && p.record.TrustDomain != localTrustDomain {
-				apart = append(apart, c.byLocalTrustDomain())
-				continue
-			}
-			for _, ns := range c.namespaces {
-				source.Principals = append(source.Principals, td+"/ns/"+ns+"/sa/"+c.account)
-			}
-		}
-	}
-	var from []*security.Rule_From
-	if len(source.Principals)+len(source.Namespaces) > 0 {
-		from = append(from, &security.Rule_From{Source: source})
-	}
-	if len(c.spec.CIDRs) > 0 {
-		from = append(from, &security.Rule_From{Source: &security.Source{IpBlocks: sortedUnique(c.spec.CIDRs)}})
-	}
-	if len(from) == 0 {
-		return apart
-	}
-	return append([]credential{{from: from}}, apart...)
-}
-
-// localTrustDomain is the trust domain that Istio has unless told. As the first
-// part of a principal it stands for the trust domain of the istiod that reads
-// it, whatever that is.
-const localTrustDomain = "cluster.local"
-
-// byLocalTrustDomain is the credential of a client in trust domain
-// cluster.local for a server in another. The principal in full would mean the
-// server's own trust domain: it would keep the client out, and let in a
-// namesake beside the server. Istio leaves the name alone in a pattern that is
-// no whole identity, so the two ends of it are matched apart, and both must be.
-func (c *client) byLocalTrustDomain() credential {
-	source := &security.Source{}
-	for _, ns := range c.namespaces {
-		source.Principals = append(source.Principals, "*/ns/"+ns+"/sa/"+c.account)
-	}
-	return credential{
-		from: []*security.Rule_From{{Source: source}},
-		when: []*security.Condition{{Key: "source.principal", Values: []string{localTrustDomain + "/*"}}},
-	}
 }
 
 // rules pair each credential with each scope: a call needs one of either.

@@ -141,7 +141,7 @@ func TestExternalTokens(t *testing.T) {
 	}
 	want := []*security.Rule{{
 		From: []*security.Rule_From{{Source: &security.Source{
-			Namespaces: []string{"istio-ingress"}, RequestPrincipals: []string{"https://two.example/*", "one/*"},
+			Principals: []string{"cluster.local/ns/istio-ingress/sa/*"}, RequestPrincipals: []string{"https://two.example/*", "one/*"},
 		}}},
 		To: []*security.Rule_To{{Operation: &security.Operation{Ports: []string{"8080"}}}},
 	}}

@@ -32,7 +32,7 @@ func (p *plan) externalAuthorization(x *external, out *output) {
 		return
 	}
 	rule := &security.Rule{
-		From: []*security.Rule_From{{Source: &security.Source{Namespaces: x.namespaces(), RequestPrincipals: users}}},
+		From: []*security.Rule_From{{Source: &security.Source{Principals: p.anyAccount(x.namespaces()), RequestPrincipals: users}}},
 		To:   operations(nil, nil, ports, nil),
 	}
 	out.resources = append(out.resources, p.policy(p.inbound.Path, roleExternal, security.AuthorizationPolicy_ALLOW, []*security.Rule{rule}))
@@ -47,4 +47,14 @@ func externalUsers(spec *intent.InboundSpec) []string {
 		out = append(out, rule.Issuer+"/*")
 	}
 	return sortedUnique(out)
+}
+
+// anyAccount are the principals of all that runs in namespaces of this cluster's
+// trust domain.
+func (p *plan) anyAccount(namespaces []string) []string {
+	var out []string
+	for _, ns := range namespaces {
+		out = append(out, p.record.TrustDomain+"/ns/"+ns+"/sa/*")
+	}
+	return out
 }

@@ -18,6 +18,7 @@ func FuzzRawResource(f *testing.F) {
 	f.Add(byte(VirtualService), "networking.istio.io/v1alpha3", []byte(`{"hosts":["a"],"http":[{"route":[{"destination":{"host":"a"},"weight":100}]}]}`))
 	f.Add(byte(EnvoyFilter), "networking.istio.io/v1alpha3", []byte(`{"configPatches":[{"applyTo":"CLUSTER","patch":{"operation":"MERGE","value":{"x":1}}}]}`))
 	f.Add(byte(AuthorizationPolicy), "security.istio.io/v1", []byte(`{"rules":[{"to":[{"operation":{"paths":["/{*}"]}}]}]}`))
+	f.Add(byte(ServiceEntry), "networking.istio.io/v1", []byte(`{"hosts":[""]}`))
 	cluster := putOp(f, clusterPath(0), clusterSpec(0))
 	scoped := groupSpec("shop", 0, 0)
 	scoped.SidecarScope = true

@@ -1,7 +1,6 @@
 package snapshot
 
 import (
-	security "istio.io/api/security/v1beta1"
 	apitype "istio.io/api/type/v1beta1"
 
 	"github.com/meshwright/meshwright/intent"
@@ -16,12 +15,7 @@ func peerAuthentications(p *plan, out *output) {
 		out.problem(p.inbound.Path, "namespace %s is the root namespace of Istio on cluster %s, where policies would match workloads of every namespace: it gets no PeerAuthentication, no RequestAuthentication and no AuthorizationPolicy", p.namespace, p.cluster.Path.ClusterName())
 		return
 	}
-	mode := security.PeerAuthentication_MutualTLS_PERMISSIVE
-	if p.spec.TLSMode() == intent.TLSMutual {
-		mode = security.PeerAuthentication_MutualTLS_STRICT
-	}
-	spec := &security.PeerAuthentication{Selector: p.workload(), Mtls: &security.PeerAuthentication_MutualTLS{Mode: mode}}
-	out.resources = append(out.resources, p.resource(PeerAuthentication, p.namespace, p.inbound.Path, roleMain, spec))
+	out.resources = append(out.resources, p.resource(PeerAuthentication, p.namespace, p.inbound.Path, roleMain, p.mutualTLS()))
 }
 
 // workload selects the serving pods, and no others.

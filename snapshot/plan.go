@@ -26,10 +26,11 @@ type plan struct {
 	serves    bool     // the service runs on this cluster
 	exposed   bool     // and clients on other clusters reach it here
 	gateway   *intent.Gateway
-	callers   []caller    // on this cluster, in namespace order
-	sites     []site      // that callers on this cluster reach, local first, then in path order
-	accounts  []string    // SPIFFE identities of the service, if known
-	namesake  intent.Path // another inbound here whose service has the same Kubernetes name
+	callers   []caller         // on this cluster, in namespace order
+	sites     []site           // that callers on this cluster reach, local first, then in path order
+	accounts  []string         // SPIFFE identities of the service, if known
+	namesake  intent.Path      // another inbound here whose service has the same Kubernetes name
+	mates     []*intent.Object // other inbounds here whose services have the same pods, in path order
 }
 
 // client is a declared client of the inbound.
@@ -92,6 +93,7 @@ func newPlan(set *intent.Set, inbound, cluster *intent.Object, out *output) *pla
 		return p
 	}
 	if p.serves {
+		p.mates = matesOn(set, inbound, cluster.Path)
 		p.expose(out)
 	}
 	if len(p.callers) > 0 {

@@ -48,7 +48,17 @@ type ObjectPatch struct {
 // error is an [intent.Error] of kind Invalid that holds Istio's words.
 func Admit(old, next *intent.Set, changes []intent.Change) ([]string, error) {
 	var said remarks
-	for _, path := range unitsBetween(old, next, changes) {
+	units := unitsBetween(old, next, changes)
+	rank := func(p intent.Path) int {
+		if p.Kind() == intent.KindIstioResource {
+			return 0
+		}
+		return 1
+	}
+	slices.SortStableFunc(units, func(a, b intent.Path) int { // Istio resources go before what is made of them elsewhere
+		return cmp.Compare(rank(a), rank(b))
+	})
+	for _, path := range units {
 		unit := next.Get(path)
 		if unit == nil {
 			continue

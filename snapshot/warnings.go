@@ -23,6 +23,7 @@ var warners = map[intent.Kind][]func(set *intent.Set, unit *intent.Object) []Pro
 		accessPointWarnings,
 		routeWarnings,
 		meshlessWarnings,
+		podMateWarnings,
 	},
 	intent.KindOutbound:      {outboundPlacementWarnings},
 	intent.KindIstioResource: {rawWarnings},

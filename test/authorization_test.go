@@ -314,6 +314,15 @@ spec:
 	placed(t, h, map[string]string{"far": edge3, "both": edge1 + ", " + edge2})
 	const bank = "/v2/projects/bank/composite-apps/store/v1/deployment-intent-groups/prod"
 	h.Put(t, bank, "metadata: {name: prod}\nspec: {namespace: bank, placements: [{app: teller, clusters: ["+edge3+"]}]}")
+	spaces := map[string]string{"desk": "{clusterProvider: edge, cluster: shop-3}", "till": "{clusterProvider: edge, cluster: shop-2}"}
+	for name, on := range spaces { // known by their namespace alone
+		g := "/v2/projects/" + name + "/composite-apps/store/v1/deployment-intent-groups/prod"
+		h.Put(t, g, fmt.Sprintf("metadata: {name: prod}\nspec: {namespace: %[1]s, placements: [{app: %[1]s, clusters: [%[2]s]}]}", name, on))
+		h.Put(t, catalog+"/clients/"+name, fmt.Sprintf(`
+metadata: {name: %[1]s}
+spec: {app: %[1]s, appLabel: app=%[1]s, namespaces: [], cidrs: [], group: {project: %[1]s, compositeApp: store, version: v1, group: prod}}`, name))
+		may(t, h, name, "read", `action: ALLOW, url: [], access: [GET]`)
+	}
 	for _, name := range []string{"far", "both", "nowhere"} {
 		declare(t, h, name, "cidrs: []")
 		may(t, h, name, "read", `action: ALLOW, url: [], access: [GET]`)
@@ -346,6 +355,12 @@ spec:
 		{"both's namesake", get("depots.example/ns/shop/sa/both", "/"), false},
 		{"both, denied", get("shops.example/ns/shop/sa/both", "/admin/1"), false},
 		{"both, denied abroad", get("cluster.local/ns/shop/sa/both", "/admin/1"), false},
+
+		{"a desk, known by its namespace", get("depots.example/ns/desk/sa/any", "/"), true},
+		{"a desk's namesake beside the server", get("shops.example/ns/desk/sa/any", "/"), false},
+		{"a desk's namesake in cluster.local", get("cluster.local/ns/desk/sa/any", "/"), false},
+		{"a till, known by its namespace in cluster.local", get("cluster.local/ns/till/sa/any", "/"), true},
+		{"a till's namesake beside the server", get("shops.example/ns/till/sa/any", "/"), false},
 
 		{"teller, of another group", get("depots.example/ns/bank/sa/teller", "/rates"), true},
 		{"teller, another path", get("depots.example/ns/bank/sa/teller", "/items"), false},

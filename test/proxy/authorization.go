@@ -19,8 +19,10 @@ import (
 // authorization looks at it.
 type Call struct {
 	// From is the caller's SPIFFE identity without its scheme, such as
-	// cluster.local/ns/default/sa/web.
+	// cluster.local/ns/default/sa/web; none for a caller without one.
 	From string
+	// SNI is the server name that the caller asks for, if any.
+	SNI string
 	// IP is the address that the connection comes from, Forwarded the one that
 	// X-Forwarded-For tells; 192.0.2.1 and IP when empty.
 	IP, Forwarded string

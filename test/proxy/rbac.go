@@ -51,6 +51,8 @@ func (g *gate) permission(p *rbacv3.Permission) (bool, error) {
 		return not(g.permission(rule.NotRule))
 	case *rbacv3.Permission_DestinationPort:
 		return int(rule.DestinationPort) == g.call.Port, nil
+	case *rbacv3.Permission_RequestedServerName:
+		return matches(rule.RequestedServerName, g.call.SNI)
 	case *rbacv3.Permission_Header:
 		return g.header(rule.Header)
 	case *rbacv3.Permission_UrlPath:
@@ -74,7 +76,8 @@ func (g *gate) principal(p *rbacv3.Principal) (bool, error) {
 	case *rbacv3.Principal_NotId:
 		return not(g.principal(id.NotId))
 	case *rbacv3.Principal_Authenticated_:
-		return matches(id.Authenticated.GetPrincipalName(), "spiffe://"+g.call.From)
+		ok, err := matches(id.Authenticated.GetPrincipalName(), "spiffe://"+g.call.From)
+		return ok && g.call.From != "", err
 	case *rbacv3.Principal_DirectRemoteIp:
 		return within(id.DirectRemoteIp, g.ip())
 	case *rbacv3.Principal_RemoteIp:
