@@ -14,6 +14,7 @@ type indexClass string
 const (
 	byHost      indexClass = "host"      // global host → inbound
 	byService   indexClass = "service"   // namespace/service → inbound
+	bySpelled   indexClass = "spelled"   // namespace/service that a global host spells as Kubernetes does → inbound
 	byPods      indexClass = "pods"      // namespace/appLabel → inbound
 	byVIP       indexClass = "vip"       // address → global host
 	byRaw       indexClass = "raw"       // group/Kind/namespace/name → Istio resource
@@ -80,6 +81,9 @@ func (s *Set) keysOf(o *Object) []string {
 	case *InboundSpec:
 		add(byHost, s.Host(o))
 		add(byService, s.Namespace(o.Path)+"/"+spec.ServiceName)
+		if service := spelledService(s.Host(o)); service != "" {
+			add(bySpelled, service)
+		}
 		add(byPods, s.Namespace(o.Path)+"/"+spec.AppLabel)
 		if host := s.ExternalHost(o); host != "" {
 			add(byExternal, host)

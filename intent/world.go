@@ -234,7 +234,17 @@ func (d *draft) checkInbound(in *Object) error {
 	for other := range d.next.lookup(byOutHost, host) {
 		at.add("host %q is a service outside the mesh by %s", host, other)
 	}
+	for other := range d.next.lookup(byService, spelledService(host)) {
+		if other != in.Path {
+			at.add("host %q is the Kubernetes name of the service of %s: choose another globalName", host, other)
+		}
+	}
 	service := d.next.Namespace(in.Path) + "/" + spec.ServiceName
+	for other := range d.next.lookup(bySpelled, service) {
+		if other != in.Path {
+			v.in("spec").in("serviceName").add("the Kubernetes name of service %s is the global name of %s: choose another there", service, other)
+		}
+	}
 	for other := range d.next.lookup(byOutName, service) {
 		v.in("spec").in("serviceName").add("service %s is one outside the mesh by %s", service, other)
 	}
