@@ -42,8 +42,8 @@ func affected(old, next *intent.Set, changes []intent.Change) affectedBy {
 
 // neighbours adds the inbounds whose services bear the name of one that is
 // concerned, for which of them the name leads to depends on all of them; those
-// that share its pods, whose NetworkPolicies depend on all of them; and the
-// outbounds that share the host of one.
+// that share its pods, whose NetworkPolicies and PeerAuthentications depend on
+// all of them; and the outbounds that share the host of one.
 func (a *affectedBy) neighbours(sets ...*intent.Set) {
 	for _, unit := range slices.Collect(maps.Keys(a.units)) {
 		for _, set := range sets {
