@@ -118,6 +118,11 @@ func (g *Gateway) normalize() {
 	if len(g.Selector) == 0 && g.Name != "" {
 		g.Selector = map[string]string{"istio": g.Name}
 	}
+	for i, a := range g.Addresses {
+		if addr, err := netip.ParseAddr(a); err == nil {
+			g.Addresses[i] = addr.Unmap().String()
+		}
+	}
 	if g.Ports == nil {
 		g.Ports = &GatewayPorts{}
 	}
@@ -247,6 +252,9 @@ func (g *Gateway) validate(v *violations) {
 			hosts++
 		} else if addr.IsUnspecified() || addr.IsMulticast() {
 			v.in("addresses").at(i).add("%s can't be dialled: give the gateway's own address", a)
+		}
+		if first := slices.Index(g.Addresses, a); first < i {
+			v.in("addresses").at(i).add("%q stands at index %d already", clip(a), first)
 		}
 	}
 	if hosts > 0 && len(g.Addresses) > 1 {

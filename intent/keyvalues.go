@@ -14,6 +14,7 @@ func (c *ClusterSpec) KeyValues(pairs map[string]string) (*ClusterSpec, error) {
 	next.Authorities = slices.Clone(c.Authorities)
 	next.Gateways = slices.Clone(c.Gateways)
 	for i := range next.Gateways {
+		next.Gateways[i].Addresses = slices.Clone(next.Gateways[i].Addresses)
 		if ports := next.Gateways[i].Ports; ports != nil {
 			next.Gateways[i].Ports = &GatewayPorts{TLS: ports.TLS, HTTP: ports.HTTP, HTTPS: ports.HTTPS}
 		}

@@ -16,10 +16,20 @@ type classValue struct {
 func outboundKeys(namespace string, o *OutboundSpec) []classValue {
 	host := o.ExternalServiceName
 	keys := []classValue{{byOutbound, namespace + "/" + host}, {byOutHost, host}, {byOutPort, o.portKey(namespace, o.IsOpaque())}}
-	if words := strings.SplitN(host, ".", 4); len(words) > 1 && (len(words) == 2 || words[2] == "svc") {
-		keys = append(keys, classValue{byOutName, words[1] + "/" + words[0]})
+	if service := spelledService(host); service != "" {
+		keys = append(keys, classValue{byOutName, service})
 	}
 	return keys
+}
+
+// spelledService is the namespace/service that a host spells as Kubernetes
+// does, in any cluster domain, or "".
+func spelledService(host string) string {
+	words := strings.SplitN(host, ".", 4)
+	if len(words) == 2 || len(words) > 2 && words[2] == "svc" {
+		return words[1] + "/" + words[0]
+	}
+	return ""
 }
 
 func (o *OutboundSpec) portKey(namespace string, opaque bool) string {

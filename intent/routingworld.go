@@ -69,6 +69,8 @@ func (d *draft) checkMirror(v *violations, other Path) {
 		v.add("the inbound intent %s does not exist: create it first", other)
 	case !in.Spec.(*InboundSpec).IsHTTP():
 		v.add("%s has no HTTP port, and HTTP calls alone are mirrored", other)
+	case !in.Spec.(*InboundSpec).InMesh():
+		v.add("%s has no mesh (serviceMesh none), so no proxy leads calls to it", other)
 	}
 }
 
@@ -147,6 +149,9 @@ func (d *draft) checkRouted(in *Object) error {
 	for rule := range d.next.MirroredBy(in.Path) {
 		if !in.Spec.(*InboundSpec).IsHTTP() {
 			return Errorf(Conflict, "the routing rule %s mirrors calls to it, so it needs an HTTP port", rule)
+		}
+		if !in.Spec.(*InboundSpec).InMesh() {
+			return Errorf(Conflict, "the routing rule %s mirrors calls to it, so it needs serviceMesh istio", rule)
 		}
 	}
 	if !routed {

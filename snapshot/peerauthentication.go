@@ -15,7 +15,8 @@ func peerAuthentications(p *plan, out *output) {
 		out.problem(p.inbound.Path, "namespace %s is the root namespace of Istio on cluster %s, where policies would match workloads of every namespace: it gets no PeerAuthentication, no RequestAuthentication and no AuthorizationPolicy", p.namespace, p.cluster.Path.ClusterName())
 		return
 	}
-	out.resources = append(out.resources, p.resource(PeerAuthentication, p.namespace, p.inbound.Path, roleMain, p.mutualTLS()))
+	spec, origins := p.mutualTLS(out)
+	out.resources = append(out.resources, p.resource(PeerAuthentication, p.namespace, p.inbound.Path, roleMain, spec, origins...))
 }
 
 // workload selects the serving pods, and no others.

@@ -108,24 +108,26 @@ func pathNames(objects []*intent.Object) string {
 // too; and, where pod mates differ, the ports at which plain text is taken. All
 // mates make the same of it, so it does not matter whose policy Istio takes. A
 // port at which one of them wants mutual TLS takes nothing else, nor does one
-// that is nobody's.
-func (p *plan) mutualTLS() *security.PeerAuthentication {
+// that is nobody's. The origins are the mates that had a say.
+func (p *plan) mutualTLS(out *output) (spec *security.PeerAuthentication, origins []intent.Path) {
 	const strict, permissive = security.PeerAuthentication_MutualTLS_STRICT, security.PeerAuthentication_MutualTLS_PERMISSIVE
 	closed, open := []string{}, []string{}
 	for _, o := range append([]*intent.Object{p.inbound}, p.mates...) {
-		spec := o.Spec.(*intent.InboundSpec)
-		switch ports := targetPorts(spec.AllPorts()); {
-		case !spec.Proxied():
-		case spec.TLSMode() == intent.TLSMutual:
+		said := o.Spec.(*intent.InboundSpec)
+		if !said.Proxied() {
+			continue
+		}
+		origins = append(origins, o.Path)
+		if ports := targetPorts(said.AllPorts()); said.TLSMode() == intent.TLSMutual {
 			closed = append(closed, ports...)
-		default:
+		} else {
 			open = append(open, ports...)
 		}
 	}
-	spec := &security.PeerAuthentication{Selector: p.workload(), Mtls: &security.PeerAuthentication_MutualTLS{Mode: strict}}
+	spec = &security.PeerAuthentication{Selector: p.workload(), Mtls: &security.PeerAuthentication_MutualTLS{Mode: strict}}
 	if len(closed) == 0 {
 		spec.Mtls.Mode = permissive
-		return spec
+		return spec, origins
 	}
 	for _, port := range open {
 		number, _ := strconv.Atoi(port) // written by targetPorts
@@ -134,9 +136,11 @@ func (p *plan) mutualTLS() *security.PeerAuthentication {
 				spec.PortLevelMtls = map[uint32]*security.PeerAuthentication_MutualTLS{}
 			}
 			spec.PortLevelMtls[uint32(number)] = &security.PeerAuthentication_MutualTLS{Mode: permissive}
+		} else if p.spec.TLSMode() != intent.TLSMutual && slices.Contains(p.ownPorts(), port) {
+			out.problem(p.inbound.Path, "port %s of its pods takes mutual TLS only: an inbound intent of the same pods and port asks for it", port)
 		}
 	}
-	return spec
+	return spec, origins
 }
 
 // podMateWarnings tell of what inbounds with the same pods do to each other.

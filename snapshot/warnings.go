@@ -21,6 +21,7 @@ var warners = map[intent.Kind][]func(set *intent.Set, unit *intent.Object) []Pro
 		clientGatewayWarnings,
 		clientIdentityWarnings,
 		accessPointWarnings,
+		podMateWarnings,
 		routeWarnings,
 		meshlessWarnings,
 		podMateWarnings,
