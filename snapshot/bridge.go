@@ -25,9 +25,11 @@ const bridgePrefix = namePrefix + "was-"
 //     a rule that lost subsets has them still.
 //   - Gateway: one that is gone stays.
 //   - PeerAuthentication, RequestAuthentication, AuthorizationPolicy: one that
-//     is gone stays if nothing of its kind is left for its workloads: without
-//     it they would be open. Where another is left, its end is a restriction
-//     or a permission that somebody waits for.
+//     is gone, or is for other workloads now, stays if nothing of its kind and
+//     action is left for the workloads that it was for: without it they would
+//     be open. Where another is left, its end is a restriction or a permission
+//     that somebody waits for. But a DENY always stays: no other does what it
+//     does.
 //   - Nothing relies on other types.
 //
 // A bridge to t from a bridge to t is the same bridge. Bridges are shared as
@@ -79,16 +81,31 @@ func lostNames(old, next *TypeSet) (kept []replacement) {
 	return kept
 }
 
-// lostGuards keeps the security objects that are gone and were the last of
-// their kind for their workloads.
+// lostGuards keeps the security objects that are gone, or for other workloads
+// now, and were the last of their kind for theirs.
 func lostGuards(old, next *TypeSet) (kept []replacement) {
-	for _, r := range lostNames(old, next) {
-		if !next.guards(r.new.Namespace, r.new.workloads) {
-			kept = append(kept, r)
+	for _, name := range next.differing(old) {
+		was, now := old.Get(name), next.Get(name)
+		if was == nil || now != nil && now.workloads == was.workloads {
+			continue
 		}
+		if next.guards(was.Namespace, was.workloads) && !strings.HasPrefix(was.workloads, denying) {
+			continue
+		}
+		if now != nil {
+			spec, err := was.Spec()
+			if err != nil {
+				panic(err) // we encoded it
+			}
+			was = beside(was, spec)
+		}
+		kept = append(kept, replacement{new: was})
 	}
 	return kept
 }
+
+// denying begins what workloadsOf says of a policy that denies.
+var denying = security.AuthorizationPolicy_DENY.String() + "\x00"
 
 // guards reports whether an object of a namespace is for some workloads.
 func (t *TypeSet) guards(namespace, workloads string) (found bool) {
@@ -99,10 +116,12 @@ func (t *TypeSet) guards(namespace, workloads string) (found bool) {
 	return found
 }
 
-// workloadsOf says which workloads of its namespace a security object is for:
-// two that are for the same have the same text.
+// workloadsOf says which workloads of its namespace a security object is for,
+// and what an AuthorizationPolicy does with calls to them: two that are for the
+// same have the same text.
 func workloadsOf(spec proto.Message) string {
 	var parts []proto.Message
+	action := ""
 	add := func(m proto.Message) { parts = append(parts, m) }
 	switch s := spec.(type) {
 	case *security.PeerAuthentication:
@@ -114,6 +133,7 @@ func workloadsOf(spec proto.Message) string {
 			add(ref)
 		}
 	case *security.AuthorizationPolicy:
+		action = s.Action.String() + "\x00"
 		add(s.Selector)
 		add(s.TargetRef)
 		for _, ref := range s.TargetRefs {
@@ -125,7 +145,7 @@ func workloadsOf(spec proto.Message) string {
 		text.WriteString(mustMarshal(part))
 		text.WriteByte(0)
 	}
-	return text.String()
+	return action + text.String()
 }
 
 // lostHosts keeps the hosts of ServiceEntries. A host that another entry of

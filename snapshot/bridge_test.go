@@ -54,7 +54,13 @@ func gateway(t testing.TB, name string) *Object {
 
 func policy(t testing.TB, name, app string) *Object {
 	t.Helper()
+	return acting(t, name, app, security.AuthorizationPolicy_ALLOW)
+}
+
+func acting(t testing.TB, name, app string, action security.AuthorizationPolicy_Action) *Object {
+	t.Helper()
 	return object(t, AuthorizationPolicy, name, &security.AuthorizationPolicy{
+		Action: action, Rules: []*security.Rule{{}},
 		Selector: &typev1beta1.WorkloadSelector{MatchLabels: map[string]string{"app": app}},
 	})
 }
@@ -156,6 +162,32 @@ func TestBridge(t *testing.T) {
 		{
 			name: "a client is revoked", id: AuthorizationPolicy,
 			old: []*Object{policy(t, "p", "a"), policy(t, "q", "a")}, new: []*Object{policy(t, "q", "a")},
+		},
+		{
+			name: "the last policy that allows goes, one that denies is left", id: AuthorizationPolicy,
+			old:  []*Object{policy(t, "p", "a"), acting(t, "q", "a", security.AuthorizationPolicy_DENY)},
+			new:  []*Object{acting(t, "q", "a", security.AuthorizationPolicy_DENY)},
+			want: []string{"p", "q"},
+		},
+		{
+			name: "a policy that denies goes, another is left", id: AuthorizationPolicy,
+			old:  []*Object{acting(t, "p", "a", security.AuthorizationPolicy_DENY), acting(t, "q", "a", security.AuthorizationPolicy_DENY)},
+			new:  []*Object{acting(t, "q", "a", security.AuthorizationPolicy_DENY)},
+			want: []string{"p", "q"},
+		},
+		{
+			name: "a policy passes to other workloads", id: AuthorizationPolicy,
+			old: []*Object{policy(t, "p", "a")}, new: []*Object{policy(t, "p", "b")},
+			want: []string{"was", "p"},
+		},
+		{
+			name: "a policy passes to other workloads, another is left", id: AuthorizationPolicy,
+			old: []*Object{policy(t, "p", "a"), policy(t, "q", "a")}, new: []*Object{policy(t, "p", "b"), policy(t, "q", "a")},
+		},
+		{
+			name: "a policy denies what it allowed", id: AuthorizationPolicy,
+			old: []*Object{policy(t, "p", "a")}, new: []*Object{acting(t, "p", "a", security.AuthorizationPolicy_DENY)},
+			want: []string{"was", "p"},
 		},
 		{name: "nothing relies on it", id: WorkloadGroup, old: nil, new: nil},
 	} {
