@@ -27,9 +27,7 @@ func externalAccess(p *plan, out *output) {
 		return
 	}
 	p.externalSecrets(x, out)
-	if p.usesGatewayAPI(x) {
-		p.gatewayAPI(x, out)
-	} else {
+	if !p.usesGatewayAPI(x) || !p.gatewayAPI(x, out) {
 		p.istioIngress(x, out)
 	}
 	p.externalAuthorization(x, out)

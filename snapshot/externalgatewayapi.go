@@ -10,9 +10,9 @@ import (
 	"github.com/meshwright/meshwright/intent"
 )
 
-// usesGatewayAPI reports whether the Kubernetes Gateway API's objects open the
-// ingress gateways, as the inbound's group may ask. Istio's stay for all of an
-// inbound where one of its ports can't be opened so: where bundles, by which
+// usesGatewayAPI reports whether the Kubernetes Gateway API's objects may open
+// the ingress gateways, as the inbound's group may ask. Istio's stay for all of
+// an inbound where one of its ports can't be opened so: where bundles, by which
 // alone they go, are not taken; where clients have to show a certificate, for
 // which no field is read by all releases; and where the cluster's release does
 // not read the routes of other ports than HTTP's, or is not known.
@@ -21,7 +21,7 @@ import (
 // API has no words for an east-west gateway or a locality.
 func (p *plan) usesGatewayAPI(x *external) bool {
 	group := p.set.Get(p.inbound.Path.Group()).Spec.(*intent.GroupSpec)
-	if !group.GatewayAPI || p.record.Delivery == intent.DeliverXDS || x.mutual || len(p.rules) > 0 {
+	if !group.GatewayAPI || p.record.Delivery == intent.DeliverXDS || x.mutual {
 		return false
 	}
 	return !slices.ContainsFunc(x.exposures, func(e intent.Exposure) bool {
@@ -35,24 +35,30 @@ func (p *plan) usesGatewayAPI(x *external) bool {
 // TCPRoute's from 1.31 on, and HTTP's by all that know the API.
 func readsRoutes(install *intent.IstioInstall, id TypeID) bool {
 	since := map[TypeID]int{TLSRoute: 30, TCPRoute: 31}[id]
-	if since == 0 {
-		return true
+	return since == 0 || isAtLeast(install, since)
+}
+
+// isAtLeast reports whether an Istio is known to be of release 1.minor or later.
+func isAtLeast(install *intent.IstioInstall, minor int) bool {
+	if install == nil {
+		return false
 	}
-	var major, minor int
-	if install != nil {
-		_, _ = fmt.Sscanf(install.Version, "%d.%d", &major, &minor) // an unknown one stays 0
-	}
-	return major > 1 || major == 1 && minor >= since
+	var have [2]int
+	_, _ = fmt.Sscanf(install.Version, "%d.%d", &have[0], &have[1]) // an unknown one stays 0
+	return slices.Compare(have[:], []int{1, minor}) >= 0
 }
 
 // gatewayAPI opens the ingress gateways with the Kubernetes Gateway API: a
 // Gateway and its routes beside each, and leave for the routes to lead into the
-// service's namespace.
+// service's namespace. It reports false, and makes nothing, where the API can't
+// say the same as the routing rules.
 //
 // The address makes it a listener of the gateway that is there, by its
 // Service, which has the name in the cluster's record: without one, Istio would
 // deploy another.
-func (p *plan) gatewayAPI(x *external, out *output) {
+func (p *plan) gatewayAPI(x *external, out *output) bool {
+	var made output
+	var mirrored []string
 	for _, g := range x.gateways {
 		spec := gatewayv1.GatewaySpec{
 			GatewayClassName: "istio",
@@ -63,14 +69,31 @@ func (p *plan) gatewayAPI(x *external, out *output) {
 		}
 		for _, e := range x.exposures {
 			spec.Listeners = append(spec.Listeners, x.listener(g, &e))
-			id, route := p.kubernetesRoute(x, g, &e)
+			t := p.translation(g, &e)
+			id, route := p.kubernetesRoute(x, g, &e, t)
+			if t.lossy {
+				return false
+			}
+			mirrored = append(mirrored, t.mirrored...)
 			role := externalRole(g) + role("-"+entryName(&e))
-			out.resources = append(out.resources, p.resource(id, g.Namespace, p.inbound.Path, role, route))
+			made.resources = append(made.resources, p.resource(id, g.Namespace, p.inbound.Path, role, route, p.rulePaths()...))
 		}
 		gateway := kubernetesSpec(&gatewayv1.Gateway{Spec: spec})
-		out.resources = append(out.resources, p.resource(KubernetesGateway, g.Namespace, p.inbound.Path, externalRole(g), gateway))
+		made.resources = append(made.resources, p.resource(KubernetesGateway, g.Namespace, p.inbound.Path, externalRole(g), gateway))
 	}
-	p.referenceGrant(x, out)
+	p.referenceGrant(x, &made)
+	p.mirrorGrant(x, mirrored, &made)
+	out.resources = append(out.resources, made.resources...)
+	return true
+}
+
+// translation is that of the routes of an exposure at a gateway.
+func (p *plan) translation(g *intent.Gateway, e *intent.Exposure) *translation {
+	return &translation{
+		install: p.record.Istio, service: destination{host: p.serviceHost()}.at(e.Port.Port),
+		namespace: p.namespace, domain: "." + p.namespace + ".svc." + p.record.ClusterDomain,
+		at: e.At(g), ended: e.Terminated(),
+	}
 }
 
 // listener is how a gateway listens for an exposure; routes of its own
@@ -119,30 +142,27 @@ func routeType(e *intent.Exposure) (TypeID, gatewayv1.ProtocolType) {
 	return TCPRoute, gatewayv1.TCPProtocolType
 }
 
-// kubernetesRoute leads what a listener hears to the service.
-func (p *plan) kubernetesRoute(x *external, g *intent.Gateway, e *intent.Exposure) (TypeID, proto.Message) {
+// kubernetesRoute leads what a listener hears to the service, HTTP as the
+// routing rules say, which give no other port anything that is translated.
+func (p *plan) kubernetesRoute(x *external, g *intent.Gateway, e *intent.Exposure, t *translation) (TypeID, proto.Message) {
 	parents := gatewayv1.CommonRouteSpec{ParentRefs: []gatewayv1.ParentReference{{
 		Name:        gatewayv1.ObjectName(objectName(p.inbound.Path, externalRole(g))),
 		SectionName: new(gatewayv1.SectionName(entryName(e))),
 	}}}
 	hosts := []gatewayv1.Hostname{gatewayv1.Hostname(x.host)}
-	to := gatewayv1.BackendRef{BackendObjectReference: gatewayv1.BackendObjectReference{
-		Name:      gatewayv1.ObjectName(p.spec.ServiceName),
-		Namespace: new(gatewayv1.Namespace(p.namespace)),
-		Port:      new(gatewayv1.PortNumber(e.Port.Port)),
-	}}
+	v := p.ingressVantage()
 	switch id, _ := routeType(e); id {
 	case GRPCRoute:
-		rules := []gatewayv1.GRPCRouteRule{{BackendRefs: []gatewayv1.GRPCBackendRef{{BackendRef: to}}}}
+		rules := t.grpcRules(p.httpRoutes(v, e.Port, &output{}))
 		return id, kubernetesSpec(&gatewayv1.GRPCRoute{Spec: gatewayv1.GRPCRouteSpec{CommonRouteSpec: parents, Hostnames: hosts, Rules: rules}})
 	case HTTPRoute:
-		rules := []gatewayv1.HTTPRouteRule{{BackendRefs: []gatewayv1.HTTPBackendRef{{BackendRef: to}}}}
+		rules := t.httpRules(p.httpRoutes(v, e.Port, &output{}))
 		return id, kubernetesSpec(&gatewayv1.HTTPRoute{Spec: gatewayv1.HTTPRouteSpec{CommonRouteSpec: parents, Hostnames: hosts, Rules: rules}})
 	case TLSRoute:
-		rules := []gatewayv1.TLSRouteRule{{BackendRefs: []gatewayv1.BackendRef{to}}}
+		rules := []gatewayv1.TLSRouteRule{{BackendRefs: t.backends(p.connectionDestinations(v, e.Port, &output{}))}}
 		return id, kubernetesSpec(&gatewayv1.TLSRoute{Spec: gatewayv1.TLSRouteSpec{CommonRouteSpec: parents, Hostnames: hosts, Rules: rules}})
 	}
-	rules := []gatewayv1.TCPRouteRule{{BackendRefs: []gatewayv1.BackendRef{to}}}
+	rules := []gatewayv1.TCPRouteRule{{BackendRefs: t.backends(p.connectionDestinations(v, e.Port, &output{}))}}
 	return TCPRoute, kubernetesSpec(&gatewayv1.TCPRoute{Spec: gatewayv1.TCPRouteSpec{CommonRouteSpec: parents, Rules: rules}})
 }
 
@@ -167,4 +187,22 @@ func (p *plan) referenceGrant(x *external, out *output) {
 	to := []gatewayv1.ReferenceGrantTo{{Kind: "Service", Name: new(gatewayv1.ObjectName(p.spec.ServiceName))}}
 	spec := kubernetesSpec(&gatewayv1.ReferenceGrant{Spec: gatewayv1.ReferenceGrantSpec{From: from, To: to}})
 	out.resources = append(out.resources, p.resource(ReferenceGrant, p.namespace, p.inbound.Path, roleExternal, spec))
+}
+
+// mirrorGrant lets the gateways' routes mirror calls to other services of the
+// namespace: those of HTTP alone, which no other can be mirrored by.
+func (p *plan) mirrorGrant(x *external, mirrored []string, out *output) {
+	var spec gatewayv1.ReferenceGrantSpec
+	for _, namespace := range x.namespaces() {
+		if namespace != p.namespace {
+			spec.From = append(spec.From, gatewayv1.ReferenceGrantFrom{Group: gatewayAPI, Kind: "HTTPRoute", Namespace: gatewayv1.Namespace(namespace)})
+		}
+	}
+	for _, service := range sortedUnique(mirrored) {
+		spec.To = append(spec.To, gatewayv1.ReferenceGrantTo{Kind: "Service", Name: new(gatewayv1.ObjectName(service))})
+	}
+	if len(spec.From) > 0 && len(spec.To) > 0 {
+		grant := kubernetesSpec(&gatewayv1.ReferenceGrant{Spec: spec})
+		out.resources = append(out.resources, p.resource(ReferenceGrant, p.namespace, p.inbound.Path, roleMirror, grant, p.rulePaths()...))
+	}
 }

@@ -35,6 +35,7 @@ const (
 	roleChosen  role = "selected" // for the pods that a label selects
 
 	roleExternal role = "external" // for clients outside the mesh
+	roleMirror   role = "mirror"   // for copies of their calls
 )
 
 // externalRole is for what stands at one of several ingress gateways.

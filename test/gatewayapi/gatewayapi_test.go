@@ -46,6 +46,13 @@ spec:
   clusterIP: 10.0.0.2
   ports: [{name: http, port: 80}, {name: tcp, port: 5432}, {name: tls, port: 8443}, {name: grpc, port: 9090}, {name: redis, port: 6379}]
 ---
+apiVersion: v1
+kind: Service
+metadata: {name: copy, namespace: shop}
+spec:
+  clusterIP: 10.0.0.3
+  ports: [{name: http, port: 8080}]
+---
 apiVersion: gateway.networking.k8s.io/v1
 kind: GatewayClass
 metadata: {name: istio}
@@ -55,7 +62,6 @@ spec: {controllerName: istio.io/gateway-controller}
 // TestGatewayAPI gives Istio's own conversion what the goldens hold, and reads
 // what the ingress gateway that is there takes, and where that goes.
 func TestGatewayAPI(t *testing.T) {
-	clear(gatewayapi.MinimumCRDVersions) // the stand-in's CRDs don't tell their versions
 	secret := func(namespace string) string {
 		return "kubernetes-gateway://" + namespace + "/mw-shop-prod-web-external-hbwf547aipruudoh"
 	}
@@ -79,32 +85,41 @@ func TestGatewayAPI(t *testing.T) {
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			golden, err := os.ReadFile("../../snapshot/testdata/" + test.name + "/out.edge.a.yaml")
-			if err != nil {
-				t.Fatal(err)
-			}
-			kubernetes, istio := split(string(golden))
-			s := xds.NewFakeDiscoveryServer(t, xds.FakeOptions{
-				KubernetesObjectString: fmt.Sprintf(cluster, test.namespace) + "---\n" + kubernetes,
-				ConfigString:           istio,
-			})
-			gateway := s.SetupProxy(&model.Proxy{
-				Type: model.Router, IPAddresses: []string{"10.1.0.1"}, ConfigNamespace: test.namespace,
-				ID: "ingress-1." + test.namespace, Labels: map[string]string{"istio": "istio-ingressgateway"},
-				Metadata: &model.NodeMetadata{Namespace: test.namespace, Labels: map[string]string{"istio": "istio-ingressgateway"}},
-			})
-			told := proxy.NewConfig()
-			for _, l := range s.Listeners(gateway) {
-				told.Listeners[l.Name] = l
-			}
-			for _, r := range s.Routes(gateway) {
-				told.Routes[r.Name] = r
-			}
+			told := gatewayOf(t, test.name, "a", test.namespace)
 			if diff := cmp.Diff(test.want, told.Entrances()); diff != "" {
 				t.Errorf("what the gateway takes (-want +got):\n%s", diff)
 			}
 		})
 	}
+}
+
+// gatewayOf is what istiod tells the ingress gateway of a cluster that has what
+// a golden holds for it.
+func gatewayOf(t *testing.T, golden, name, namespace string) *proxy.Config {
+	t.Helper()
+	clear(gatewayapi.MinimumCRDVersions) // the stand-in's CRDs don't tell their versions
+	bundle, err := os.ReadFile("../../snapshot/testdata/" + golden + "/out.edge." + name + ".yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	kubernetes, istio := split(string(bundle))
+	s := xds.NewFakeDiscoveryServer(t, xds.FakeOptions{
+		KubernetesObjectString: fmt.Sprintf(cluster, namespace) + "---\n" + kubernetes,
+		ConfigString:           istio,
+	})
+	gateway := s.SetupProxy(&model.Proxy{
+		Type: model.Router, IPAddresses: []string{"10.1.0.1"}, ConfigNamespace: namespace,
+		ID: "ingress-1." + namespace, Labels: map[string]string{"istio": "istio-ingressgateway"},
+		Metadata: &model.NodeMetadata{Namespace: namespace, Labels: map[string]string{"istio": "istio-ingressgateway"}},
+	})
+	told := proxy.NewConfig()
+	for _, l := range s.Listeners(gateway) {
+		told.Listeners[l.Name] = l
+	}
+	for _, r := range s.Routes(gateway) {
+		told.Routes[r.Name] = r
+	}
+	return told
 }
 
 // split parts a bundle into what istiod reads from Kubernetes in this test and
