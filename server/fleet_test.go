@@ -200,7 +200,9 @@ func (f *fleet) inbound(group, in intent.Path) *intent.InboundSpec {
 	case 0:
 		spec.GlobalName = service + f.one(".one", ".two") + ".example"
 	case 1:
-		spec.GlobalName = spec.ServiceName + "." + f.one("ns0", "ns1") + ".svc.cluster.local"
+		if spec.ServiceName != "shared" { // else the name could be another service's
+			spec.GlobalName = spec.ServiceName + "." + f.one("ns0", "ns1") + ".svc.cluster.local"
+		}
 	}
 	if f.odds(30) {
 		spec.ExternalSupport, spec.ExternalName = true, service+f.one("1", "2")+".example.com"

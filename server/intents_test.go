@@ -328,6 +328,9 @@ func TestIntentsMakeBeforeBreak(t *testing.T) {
 			}
 		})
 	}
+	if t.Failed() {
+		return
+	}
 	for _, kind := range intent.Kinds {
 		if kind != intent.KindIstioResource && accepted[kind] == 0 {
 			t.Errorf("no %s was ever written", kind)

@@ -125,6 +125,12 @@ func (s *stream) offer(view *snapshot.View) {
 	}
 }
 
+// owes reports whether the client is to keep rules that a view has not.
+func (s *stream) owes(view *snapshot.View) bool {
+	rules := s.of(snapshot.DestinationRule)
+	return rules != nil && s.want(rules, view) != view.OverXDS(snapshot.DestinationRule)
+}
+
 // rule lets go of the rules whose hosts the client has no more, and reports
 // whether that is to be sent. Rules come before their hosts, and go after them:
 // a host without its rule would be called in plain text.
@@ -165,7 +171,7 @@ func (s *stream) stands(sub *subscription, view *snapshot.View) bool {
 // mayGo reports whether a subscription's next response may be sent: not before
 // what it relies on.
 func (s *stream) mayGo(sub *subscription, view *snapshot.View) bool {
-	if sub.awaiting && (s.protocol.inTurn || sub.stage() == stageRoutes && s.keeps()) {
+	if sub.awaiting && (s.protocol.inTurn || sub.stage() == stageRoutes && s.keeps() || sub.typ.ID == snapshot.ServiceEntry && s.owes(view)) {
 		return false
 	}
 	if sub.stage() == stageNone {

@@ -219,7 +219,9 @@ func (r *hostRule) lend(from *networking.DestinationRule) {
 		}
 	}
 	for _, port := range from.GetTrafficPolicy().GetPortLevelSettings() {
-		same := func(p *networking.TrafficPolicy_PortTrafficPolicy) bool { return p.Port.GetNumber() == port.Port.GetNumber() }
+		same := func(p *networking.TrafficPolicy_PortTrafficPolicy) bool {
+			return p.Port.GetNumber() == port.Port.GetNumber()
+		}
 		if !slices.ContainsFunc(r.spec.GetTrafficPolicy().GetPortLevelSettings(), same) {
 			if r.spec.TrafficPolicy == nil {
 				r.spec.TrafficPolicy = &networking.TrafficPolicy{}
