@@ -80,19 +80,28 @@ func (m *memory) WaitReady(ctx context.Context) error {
 
 func (m *memory) apply(t testing.TB, ops ...intent.Op) {
 	t.Helper()
+	before := m.Set()
+	if err := m.try(ops...); err != nil {
+		t.Fatal(err)
+	}
+	if m.Set() == before {
+		t.Fatal("the command changed nothing")
+	}
+}
+
+// try applies a command that may be refused, or change nothing.
+func (m *memory) try(ops ...intent.Op) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	next, result, err := m.set.Apply(intent.Command{Kind: intent.Transact, At: epoch, Ops: ops})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if next == m.set {
-		t.Fatal("the command changed nothing")
+	if err != nil || next == m.set {
+		return err
 	}
 	m.set = next
 	m.transactions = append(m.transactions, intent.Transaction{Revision: next.Revision(), Changes: result.Changes})
 	close(m.changed)
 	m.changed = make(chan struct{})
+	return nil
 }
 
 func put(t testing.TB, path intent.Path, spec intent.Spec) intent.Op {

@@ -14,7 +14,8 @@ type stage int
 const (
 	stageNone   stage = iota // relies on nothing, and nothing on it
 	stageGuards              // says who may call what the rest exposes
-	stageNamed               // what routes name
+	stageRules               // says how hosts are called
+	stageHosts               // hosts, and the gateways at which they are led
 	stageRoutes              // names hosts, subsets and gateways
 	stageAll                 // after all stages
 )
@@ -23,9 +24,9 @@ var stages = [len(snapshot.Types)]stage{
 	snapshot.PeerAuthentication:    stageGuards,
 	snapshot.RequestAuthentication: stageGuards,
 	snapshot.AuthorizationPolicy:   stageGuards,
-	snapshot.ServiceEntry:          stageNamed,
-	snapshot.DestinationRule:       stageNamed,
-	snapshot.Gateway:               stageNamed,
+	snapshot.DestinationRule:       stageRules,
+	snapshot.ServiceEntry:          stageHosts,
+	snapshot.Gateway:               stageHosts,
 	snapshot.VirtualService:        stageRoutes,
 }
 
@@ -36,20 +37,13 @@ func (s *subscription) stage() stage {
 	return stages[s.typ.ID]
 }
 
-// order is the subscription's place in a push: guards first, then the types in
-// their order, but that DestinationRules go before ServiceEntries: a host that
-// is known before its rule would be called in plain text, or by anyone's
-// certificate.
+// order is the subscription's place in a push: the stages in their order, then
+// what has none.
 func (s *subscription) order() int {
-	switch {
-	case s.typ == nil:
-		return 2 * len(snapshot.Types)
-	case s.stage() == stageGuards:
-		return 2 * (int(s.typ.ID) - len(snapshot.Types))
-	case s.typ.ID == snapshot.DestinationRule:
-		return 2*int(snapshot.ServiceEntry) - 1
+	if s.stage() == stageNone {
+		return int(stageAll)
 	}
-	return 2 * int(s.typ.ID)
+	return int(s.stage())
 }
 
 // reliance is what a client may still rely on, of one type. The client's
@@ -59,6 +53,22 @@ type reliance struct {
 	floor *snapshot.TypeSet // provides all that may be relied on
 	next  *snapshot.TypeSet // what the floor will be when the overlap closes
 	last  *snapshot.TypeSet // of the view whose routes were sent last
+
+	// Of DestinationRule alone: provide the rules for the hosts that the client
+	// has, and for those that it was sent last. Nil for none.
+	ruled, offered *snapshot.TypeSet
+}
+
+// relied is a set that provides all of its type that the client may rely on: for
+// its routes, and for its hosts.
+func (r *reliance) relied() *snapshot.TypeSet {
+	all := r.floor
+	for _, set := range []*snapshot.TypeSet{r.offered, r.ruled} {
+		if set != nil {
+			all = set.Bridge(all)
+		}
+	}
+	return all
 }
 
 // overlap is the time between new routes and the end of what only older ones
@@ -90,10 +100,48 @@ func (s *stream) want(sub *subscription, view *snapshot.View) *snapshot.TypeSet 
 			return next
 		}
 		return next.Bridge(sub.floor)
-	case stageNamed:
-		return next.Bridge(sub.floor)
+	case stageRules, stageHosts:
+		return next.Bridge(sub.relied())
 	}
 	return next
+}
+
+// of is the subscription to a type, or nil.
+func (s *stream) of(id snapshot.TypeID) *subscription {
+	for _, sub := range s.subscriptions {
+		if sub.typ != nil && sub.typ.ID == id {
+			return sub
+		}
+	}
+	return nil
+}
+
+// offer notes which rules the hosts of a view need. It comes before they are
+// sent.
+func (s *stream) offer(view *snapshot.View) {
+	if rules := s.of(snapshot.DestinationRule); rules != nil {
+		rules.offered = view.OverXDS(snapshot.DestinationRule).Bridge(rules.floor)
+		s.remember(rules)
+	}
+}
+
+// owes reports whether the client is to keep rules that a view has not.
+func (s *stream) owes(view *snapshot.View) bool {
+	rules := s.of(snapshot.DestinationRule)
+	return rules != nil && s.want(rules, view) != view.OverXDS(snapshot.DestinationRule)
+}
+
+// rule lets go of the rules whose hosts the client has no more, and reports
+// whether that is to be sent. Rules come before their hosts, and go after them:
+// a host without its rule would be called in plain text.
+func (s *stream) rule(view *snapshot.View) bool {
+	hosts, rules := s.of(snapshot.ServiceEntry), s.of(snapshot.DestinationRule)
+	if hosts == nil || rules == nil || !hosts.settled() || hosts.sent != s.want(hosts, view) {
+		return false
+	}
+	rules.ruled, rules.offered = view.OverXDS(snapshot.DestinationRule).Bridge(rules.floor), nil
+	s.remember(rules)
+	return rules.sent != s.want(rules, view) && s.mayGo(rules, view)
 }
 
 // exposes reports whether the client has exactly a view's routes and what they
@@ -102,7 +150,7 @@ func (s *stream) exposes(view *snapshot.View) bool {
 	if s.gathers(stageAll) {
 		return false
 	}
-	for sub := range s.at(stageNamed, stageRoutes) {
+	for sub := range s.at(stageRules, stageRoutes) {
 		if !sub.settled() || sub.sent != view.OverXDS(sub.typ.ID) {
 			return false
 		}
@@ -123,7 +171,7 @@ func (s *stream) stands(sub *subscription, view *snapshot.View) bool {
 // mayGo reports whether a subscription's next response may be sent: not before
 // what it relies on.
 func (s *stream) mayGo(sub *subscription, view *snapshot.View) bool {
-	if sub.awaiting && (s.protocol.inTurn || sub.stage() == stageRoutes && s.keeps()) {
+	if sub.awaiting && (s.protocol.inTurn || sub.stage() == stageRoutes && s.keeps() || sub.typ.ID == snapshot.ServiceEntry && s.owes(view)) {
 		return false
 	}
 	if sub.stage() == stageNone {
@@ -161,7 +209,7 @@ func (s *stream) gathers(before stage) bool {
 // keeps reports whether the client was told to keep what only older routes
 // name.
 func (s *stream) keeps() bool {
-	for sub := range s.at(stageNamed, stageNamed) {
+	for sub := range s.at(stageRules, stageHosts) {
 		if sub.floor != sub.last {
 			return true
 		}
@@ -171,7 +219,7 @@ func (s *stream) keeps() bool {
 
 // follow notes that a view's routes were sent.
 func (s *stream) follow(view *snapshot.View) {
-	for sub := range s.at(stageNamed, stageNamed) {
+	for sub := range s.at(stageRules, stageHosts) {
 		set := view.OverXDS(sub.typ.ID)
 		if s.overlap.open {
 			sub.next = set.Bridge(sub.next)
@@ -201,14 +249,14 @@ func (s *stream) settle(view *snapshot.View) {
 	}
 	if !asked {
 		if s.gatherUntil.IsZero() { // it has no routes of ours
-			for sub := range s.at(stageNamed, stageNamed) {
-				sub.reliance = reliance{}
+			for sub := range s.at(stageRules, stageHosts) {
+				sub.reliance = reliance{ruled: sub.ruled, offered: sub.offered}
 			}
 		}
 		return
 	}
 	for s.closing() && !time.Now().Before(s.overlap.closes) {
-		for sub := range s.at(stageNamed, stageNamed) {
+		for sub := range s.at(stageRules, stageHosts) {
 			s.relyOn(sub, sub.next)
 			sub.next = sub.last
 		}
@@ -218,7 +266,7 @@ func (s *stream) settle(view *snapshot.View) {
 		return
 	}
 	// The routes that the client has are this view's, too.
-	for sub := range s.at(stageNamed, stageNamed) {
+	for sub := range s.at(stageRules, stageHosts) {
 		set := view.OverXDS(sub.typ.ID)
 		if s.overlap.open && sub.last != set {
 			s.follow(view)

@@ -48,6 +48,7 @@ type mesh struct {
 	cluster string
 	delta   bool
 	refuses bool // some responses, at random
+	judge   func(*mesh, failure)
 
 	has      map[string]map[string]*mcp.Resource // by type URL and name
 	versions map[string]string
@@ -175,8 +176,10 @@ func specs[T any, P interface {
 	return out
 }
 
-// check holds that no route names what is not there, and that no host is there
-// without a policy.
+// failure says what is wrong with what a client has.
+type failure func(format string, args ...any)
+
+// check has what the client has now judged.
 func (c *mesh) check(typeURL, version string) {
 	c.t.Helper()
 	c.versions[typeURL] = version
@@ -184,6 +187,16 @@ func (c *mesh) check(typeURL, version string) {
 	if len(c.versions) < len(orderedTypes) && c.versions[virtualServices] == "" {
 		return // its first answers
 	}
+	c.judge(c, func(format string, args ...any) {
+		c.t.Helper()
+		c.t.Fatalf("%s: %s", c.node, fmt.Sprintf(format, args...))
+	})
+}
+
+// judgeResources holds that no route names what is not there, and that no host
+// is there without a policy.
+func judgeResources(c *mesh, fail failure) {
+	c.t.Helper()
 	hosts, subsets, guarded := map[string]bool{}, map[string]bool{}, map[string]bool{}
 	for _, e := range specs[networking.ServiceEntry](c, serviceEntries) {
 		for _, h := range e.Hosts {
@@ -197,10 +210,6 @@ func (c *mesh) check(typeURL, version string) {
 	}
 	for _, p := range specs[security.AuthorizationPolicy](c, policies) {
 		guarded[p.Selector.MatchLabels["app"]] = true
-	}
-	fail := func(format string, args ...any) {
-		c.t.Helper()
-		c.t.Fatalf("%s: %s", c.node, fmt.Sprintf(format, args...))
 	}
 	for name, v := range specs[networking.VirtualService](c, virtualServices) {
 		to := v.Http[0].Route[0].Destination
@@ -239,11 +248,12 @@ func (c *mesh) behind() (urls []string) {
 	return urls
 }
 
-func newMesh(t *testing.T, h *hub, seed uint64, i int) *mesh {
+// newMesh connects the i-th client: a plain istiod, or one that speaks delta.
+func newMesh(t *testing.T, h *hub, seed uint64, i int, cluster string, delta bool, judge func(*mesh, failure)) *mesh {
 	t.Helper()
 	random := rand.New(rand.NewPCG(seed, uint64(i)))
 	c := &mesh{
-		t: t, h: h, random: random, node: fmt.Sprint("istiod-", i), cluster: []string{"a", "b"}[i%2], delta: i >= 3, refuses: i == 5,
+		t: t, h: h, random: random, node: fmt.Sprint("istiod-", i), cluster: cluster, delta: delta, judge: judge,
 		has: map[string]map[string]*mcp.Resource{}, versions: map[string]string{},
 	}
 	c.connect()
@@ -273,8 +283,9 @@ func TestMakeBeforeBreak(t *testing.T) {
 			w := newWorld(random)
 			var clients []*mesh
 			for i := range 6 {
-				clients = append(clients, newMesh(t, h, seed, i))
+				clients = append(clients, newMesh(t, h, seed, i, []string{"a", "b"}[i%2], i >= 3, judgeResources))
 			}
+			clients[5].refuses = true
 			for range 400 {
 				c := pick(random, clients)
 				switch random.IntN(10) {
@@ -319,16 +330,5 @@ func finish(t *testing.T, m *memory, h *hub, w *world, clients []*mesh) {
 		resourceOf(t, "security.istio.io/v1", "PeerAuthentication", "pa-last", `{}`, "a", "b"),
 		resourceOf(t, "security.istio.io/v1", "RequestAuthentication", "ra-last", `{}`, "a", "b"))...)
 	h.settle(t)
-	for _, c := range clients {
-		for {
-			c.drain()
-			c.answer(len(c.unsaid))
-			behind := c.behind()
-			if len(behind) == 0 {
-				break
-			}
-			c.log = append(c.log, fmt.Sprint("behind in ", behind))
-			c.take()
-		}
-	}
+	catchUp(clients)
 }

@@ -74,7 +74,12 @@ func (s *stream) relyOn(sub *subscription, floor *snapshot.TypeSet) {
 		return
 	}
 	sub.floor = floor
+	s.remember(sub)
+}
+
+// remember keeps what a client may rely on for when it comes back.
+func (s *stream) remember(sub *subscription) {
 	if s.past != nil {
-		s.past.sets[sub.typ.ID].Store(floor)
+		s.past.sets[sub.typ.ID].Store(sub.relied())
 	}
 }

@@ -65,12 +65,14 @@ func (s *stream) push(ctx context.Context, woken bool) error {
 	began := s.server.noticed(view.Revision, woken)
 	var round round
 	s.settle(view)
+	s.rule(view)
 	for _, sub := range s.subscriptions {
 		if err := s.update(ctx, sub, view, &round); err != nil {
 			return err
 		}
 	}
 	round.end()
+	s.again = s.rule(view) || s.again
 	s.alarm()
 	if round.types > 0 && !began.IsZero() {
 		s.server.metrics.latency.Observe(time.Since(began).Seconds())
@@ -110,11 +112,13 @@ func (s *stream) update(ctx context.Context, sub *subscription, view *snapshot.V
 	if sub.sent == next || !s.mayGo(sub, view) {
 		return nil
 	}
-	switch sub.stage() {
-	case stageGuards:
+	switch {
+	case sub.stage() == stageGuards:
 		s.relyOn(sub, next)
-	case stageRoutes:
+	case sub.stage() == stageRoutes:
 		s.follow(view)
+	case sub.typ.ID == snapshot.ServiceEntry:
+		s.offer(view)
 	}
 	answer := s.protocol.answer(sub, next)
 	if answer == nil { // back to what the client has

@@ -19,17 +19,17 @@ const bridgePrefix = namePrefix + "was-"
 // rely on what old has: t, and beside it what old has and t lacks. It is t
 // itself when nothing is lost.
 //
-//   - ServiceEntry: a host that is gone stays, with the object that had it, or
-//     beside the object that has other hosts now.
+//   - ServiceEntry: a host that is gone stays for the namespaces that knew it,
+//     with the object that had it, or beside the object that has other hosts
+//     now. An entry that lost ports has them still.
 //   - DestinationRule: a rule that is gone, or is for another host now, stays;
-//     a rule that lost subsets has them still.
+//     a rule that lost subsets, or settings of a port, has them still.
 //   - Gateway: one that is gone stays.
 //   - PeerAuthentication, RequestAuthentication, AuthorizationPolicy: one that
 //     is gone, or is for other workloads now, stays if nothing of its kind and
-//     action is left for the workloads that it was for: without it they would
-//     be open. Where another is left, its end is a restriction or a permission
-//     that somebody waits for. But a DENY always stays: no other does what it
-//     does.
+//     action is left for its workloads: without it they would be open. Where
+//     another is left, its end is a restriction that somebody waits for. That
+//     of a policy that denies never is one, so it stays.
 //   - Nothing relies on other types.
 //
 // A bridge to t from a bridge to t is the same bridge. Bridges are shared as
@@ -81,31 +81,31 @@ func lostNames(old, next *TypeSet) (kept []replacement) {
 	return kept
 }
 
-// lostGuards keeps the security objects that are gone, or for other workloads
-// now, and were the last of their kind for theirs.
+// lostGuards keeps the security objects that are gone from their workloads,
+// unless the workloads are guarded by another and wait for the end of this one.
 func lostGuards(old, next *TypeSet) (kept []replacement) {
 	for _, name := range next.differing(old) {
-		was, now := old.Get(name), next.Get(name)
-		if was == nil || now != nil && now.workloads == was.workloads {
-			continue
+		o, is := old.Get(name), next.Get(name)
+		switch {
+		case o == nil || is != nil && is.workloads == o.workloads:
+		case !denies(o) && next.guards(o.Namespace, o.workloads):
+		case is == nil:
+			kept = append(kept, replacement{new: o})
+		default:
+			kept = append(kept, replacement{new: beside(o, o.Namespace, specOf[proto.Message](o))})
 		}
-		if next.guards(was.Namespace, was.workloads) && !strings.HasPrefix(was.workloads, denying) {
-			continue
-		}
-		if now != nil {
-			spec, err := was.Spec()
-			if err != nil {
-				panic(err) // we encoded it
-			}
-			was = beside(was, spec)
-		}
-		kept = append(kept, replacement{new: was})
 	}
 	return kept
 }
 
-// denying begins what workloadsOf says of a policy that denies.
-var denying = security.AuthorizationPolicy_DENY.String() + "\x00"
+// denies reports whether an object only takes permissions away, so that its end
+// is never a restriction.
+func denies(o *Object) bool {
+	if o.Type.ID != AuthorizationPolicy {
+		return false
+	}
+	return specOf[*security.AuthorizationPolicy](o).Action != security.AuthorizationPolicy_ALLOW
+}
 
 // guards reports whether an object of a namespace is for some workloads.
 func (t *TypeSet) guards(namespace, workloads string) (found bool) {
@@ -117,8 +117,8 @@ func (t *TypeSet) guards(namespace, workloads string) (found bool) {
 }
 
 // workloadsOf says which workloads of its namespace a security object is for,
-// and what an AuthorizationPolicy does with calls to them: two that are for the
-// same have the same text.
+// and what a policy does to calls: two that may stand for each other have the
+// same text.
 func workloadsOf(spec proto.Message) string {
 	var parts []proto.Message
 	action := ""
@@ -133,70 +133,38 @@ func workloadsOf(spec proto.Message) string {
 			add(ref)
 		}
 	case *security.AuthorizationPolicy:
-		action = s.Action.String() + "\x00"
 		add(s.Selector)
 		add(s.TargetRef)
 		for _, ref := range s.TargetRefs {
 			add(ref)
 		}
+		action = s.Action.String()
 	}
 	var text strings.Builder
+	text.WriteString(action)
 	for _, part := range parts {
 		text.WriteString(mustMarshal(part))
 		text.WriteByte(0)
 	}
-	return action + text.String()
+	return text.String()
 }
 
-// lostHosts keeps the hosts of ServiceEntries. A host that another entry of
-// the namespace has now is not lost.
-func lostHosts(old, next *TypeSet) (kept []replacement) {
-	names := next.differing(old)
-	provided := map[string]bool{} // namespace/host
-	for _, name := range names {
-		if o := next.Get(name); o != nil {
-			for _, host := range specOf[*networking.ServiceEntry](o).Hosts {
-				provided[o.Namespace+"/"+host] = true
-			}
-		}
-	}
-	for _, name := range names {
-		o := old.Get(name)
-		if o == nil {
-			continue
-		}
-		spec := specOf[*networking.ServiceEntry](o)
-		hosts := slices.DeleteFunc(slices.Clone(spec.Hosts), func(host string) bool { return provided[o.Namespace+"/"+host] })
-		if len(hosts) == 0 {
-			continue
-		}
-		if next.Get(name) == nil && len(hosts) == len(spec.Hosts) {
-			kept = append(kept, replacement{new: o})
-			continue
-		}
-		spec.Hosts = hosts
-		kept = append(kept, replacement{new: beside(o, spec)})
-	}
-	return kept
-}
-
-// lostSubsets keeps DestinationRules and their subsets. The rule for a host
-// may have passed to an object of another name.
+// lostSubsets keeps DestinationRules, their subsets and what they say of ports.
+// The rule for a host may have passed to an object of another name.
 func lostSubsets(old, next *TypeSet) (kept []replacement) {
 	names := next.differing(old)
-	type rule struct {
-		object *Object
-		spec   *networking.DestinationRule
-		grown  bool
-	}
-	rules := map[string]*rule{} // by whom they are for
-	order := []*rule{}
+	rules := map[string]*hostRule{}  // by whom they are for
+	public := map[string]*hostRule{} // those for everybody, by host
+	order := []*hostRule{}
 	for _, name := range names {
 		if o := next.Get(name); o != nil {
-			r := &rule{object: o, spec: specOf[*networking.DestinationRule](o)}
+			r := &hostRule{object: o, spec: specOf[*networking.DestinationRule](o)}
 			if whom := appliesTo(o, r.spec); rules[whom] == nil {
 				rules[whom] = r
 				order = append(order, r)
+				if slices.Contains(seersOf(o.Namespace, r.spec.ExportTo), "*") && r.spec.WorkloadSelector == nil {
+					public[r.spec.Host] = r
+				}
 			}
 		}
 	}
@@ -207,49 +175,83 @@ func lostSubsets(old, next *TypeSet) (kept []replacement) {
 		}
 		spec := specOf[*networking.DestinationRule](o)
 		r := rules[appliesTo(o, spec)]
+		if r == nil && spec.WorkloadSelector == nil {
+			r = public[spec.Host] // which a private one of old would hide
+		}
+		for _, private := range order { // which would hide what it is for
+			if private.spec.Host == spec.Host && private != r && private.spec.WorkloadSelector == nil {
+				private.lend(&networking.DestinationRule{Subsets: spec.Subsets})
+			}
+		}
 		switch {
 		case r != nil:
-			for _, subset := range spec.Subsets {
-				if !slices.ContainsFunc(r.spec.Subsets, func(s *networking.Subset) bool { return s.Name == subset.Name }) {
-					r.spec.Subsets = append(r.spec.Subsets, subset)
-					r.grown = true
-				}
-			}
+			r.lend(spec)
+		case spec.WorkloadSelector != nil && rules[appliesTo(o, &networking.DestinationRule{Host: spec.Host, ExportTo: spec.ExportTo})] != nil:
+			// The rule for all pods has changed; it holds for these, too, now.
 		case next.Get(name) == nil:
 			kept = append(kept, replacement{new: o})
 		default:
-			kept = append(kept, replacement{new: beside(o, spec)})
+			kept = append(kept, replacement{new: beside(o, o.Namespace, spec)})
 		}
 	}
 	for _, r := range order {
 		if r.grown {
-			kept = append(kept, replacement{old: r.object, new: remade(r.object, r.object.Name, r.spec)})
+			kept = append(kept, replacement{old: r.object, new: remade(r.object, r.object.Namespace, r.object.Name, r.spec)})
 		}
 	}
 	return kept
 }
 
-// appliesTo says for which host, and for which callers in the namespace, a
-// rule is.
+// hostRule is a DestinationRule of the newer set.
+type hostRule struct {
+	object *Object
+	spec   *networking.DestinationRule
+	grown  bool
+}
+
+// lend adds the subsets that an older rule for the same host had, and what it
+// said of ports: a port that the host had is called as it was.
+func (r *hostRule) lend(from *networking.DestinationRule) {
+	for _, subset := range from.Subsets {
+		if !slices.ContainsFunc(r.spec.Subsets, func(s *networking.Subset) bool { return s.Name == subset.Name }) {
+			r.spec.Subsets = append(r.spec.Subsets, subset)
+			r.grown = true
+		}
+	}
+	for _, port := range from.GetTrafficPolicy().GetPortLevelSettings() {
+		same := func(p *networking.TrafficPolicy_PortTrafficPolicy) bool {
+			return p.Port.GetNumber() == port.Port.GetNumber()
+		}
+		if !slices.ContainsFunc(r.spec.GetTrafficPolicy().GetPortLevelSettings(), same) {
+			if r.spec.TrafficPolicy == nil {
+				r.spec.TrafficPolicy = &networking.TrafficPolicy{}
+			}
+			r.spec.TrafficPolicy.PortLevelSettings = append(r.spec.TrafficPolicy.PortLevelSettings, port)
+			r.grown = true
+		}
+	}
+}
+
+// appliesTo says for which host, and for which callers, a rule is.
 func appliesTo(o *Object, spec *networking.DestinationRule) string {
-	return o.Namespace + "/" + spec.Host + "\x00" + strings.Join(spec.ExportTo, ",") + "\x00" + mustMarshal(spec.WorkloadSelector)
+	return o.Namespace + "/" + spec.Host + "\x00" + strings.Join(seersOf(o.Namespace, spec.ExportTo), ",") + "\x00" + mustMarshal(spec.WorkloadSelector)
 }
 
 // beside is what an object was, or a part of it, under a name that follows from
 // the content: it may stand beside the object itself, and beside others of its
 // past.
-func beside(o *Object, spec proto.Message) *Object {
+func beside(o *Object, namespace string, spec proto.Message) *Object {
 	if strings.HasPrefix(o.Name, bridgePrefix) {
-		return remade(o, o.Name, spec)
+		return remade(o, namespace, o.Name, spec)
 	}
 	sum := sha256.Sum256([]byte(o.FullName() + "\x00" + o.Version))
-	return remade(o, bridgePrefix+lowerBase32.EncodeToString(sum[:])[:hashLength], spec)
+	return remade(o, namespace, bridgePrefix+lowerBase32.EncodeToString(sum[:])[:hashLength], spec)
 }
 
 // remade is an object with another name or spec.
-func remade(o *Object, name string, spec proto.Message) *Object {
+func remade(o *Object, namespace, name string, spec proto.Message) *Object {
 	made, err := newObject(&Resource{
-		Type: o.Type, Namespace: o.Namespace, Name: name, Labels: o.Labels, Annotations: o.Annotations,
+		Type: o.Type, Namespace: namespace, Name: name, Labels: o.Labels, Annotations: o.Annotations,
 		CreatedAt: o.CreatedAt, Spec: spec, Origins: o.Origins,
 	})
 	if err != nil {

@@ -261,7 +261,8 @@ func (p *plan) localSite() site {
 // has lost its addresses is reached where it last was.
 func (p *plan) gatewayOf(path intent.Path, r intent.GatewayRole, out *output) *intent.Gateway {
 	cluster, noun := p.set.Get(path), roleNouns[r]
-	if g := cluster.Spec.(*intent.ClusterSpec).Gateway(r); g != nil && len(g.Addresses) > 0 {
+	g := cluster.Spec.(*intent.ClusterSpec).Gateway(r)
+	if g != nil && len(g.Addresses) > 0 {
 		return g
 	}
 	last := gatewayIn(cluster.LastGateways, r)
@@ -270,7 +271,12 @@ func (p *plan) gatewayOf(path intent.Path, r intent.GatewayRole, out *output) *i
 		return nil
 	}
 	out.problem(p.inbound.Path, "cluster %s has no %s gateway address any more: the last one known is kept", path.ClusterName(), noun)
-	return last
+	if g == nil {
+		return last
+	}
+	known := *g // it listens as its record says
+	known.Addresses = last.Addresses
+	return &known
 }
 
 // roleNouns are what messages call a gateway of a role.
