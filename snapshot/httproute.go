@@ -208,8 +208,11 @@ func (p *plan) hostOf(other *intent.Object, v vantage) (string, []intent.Service
 	if !slices.ContainsFunc(q.callers, func(c caller) bool { return c.namespace == v.namespace }) {
 		return "", nil
 	}
-	if q.serves && q.ownName() {
-		return q.host, q.ports
+	if q.serves && (q.ownName() || !q.spec.InMesh()) {
+		return q.serviceHost(), q.ports
+	}
+	if !q.spec.InMesh() {
+		return "", nil // it is not known by its global name
 	}
 	for _, e := range q.entries() {
 		if e.seen == v.namespace {

@@ -197,6 +197,8 @@ func TestMirrorFollows(t *testing.T) {
 	}
 	lost := clusterSpec(2)
 	lost.Gateways = nil
+	meshless := *in
+	meshless.ServiceMesh = "none"
 	for _, step := range []struct {
 		ops  []intent.Op
 		want bool
@@ -204,6 +206,8 @@ func TestMirrorFollows(t *testing.T) {
 		{[]intent.Op{putOp(t, other+"/clients/c", clientSpec())}, true},
 		{[]intent.Op{removeOp(clusterPath(2)), putOp(t, clusterPath(2), lost)}, false}, // with no last gateways
 		{[]intent.Op{putOp(t, clusterPath(2), clusterSpec(2))}, true},
+		{[]intent.Op{putOp(t, other, &meshless)}, false}, // where nobody knows its global name
+		{[]intent.Op{putOp(t, other, in)}, true},
 		{[]intent.Op{removeOp(other + "/clients/c")}, false},
 	} {
 		old := m.Set()
