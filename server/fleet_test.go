@@ -11,6 +11,9 @@ import (
 // fleetClusters are the clusters of a random fleet. Each may serve and call.
 var fleetClusters = []string{"a", "b", "c"}
 
+// meshless is the name of services without a mesh, which have no rules.
+const meshless = "meshless"
+
 // fleet makes random writes of intents. What the world is in the way of is
 // refused, as it would be by REST.
 type fleet struct {
@@ -216,7 +219,7 @@ func (f *fleet) inbound(group, in intent.Path) *intent.InboundSpec {
 	}
 	switch f.random.IntN(12) {
 	case 0:
-		spec.ServiceMesh = "none"
+		spec.ServiceMesh, spec.ServiceName = "none", meshless
 	case 1:
 		spec.Headless = true
 	case 2:

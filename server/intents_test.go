@@ -85,10 +85,11 @@ func hasPort(entries []*networking.ServiceEntry, number uint32) bool {
 }
 
 // missing says what of a destination a namespace does not know, or "". What is
-// no ServiceEntry's host is a Kubernetes service: it has a rule for all.
+// no ServiceEntry's host is a Kubernetes service: it has a rule for all, unless
+// it has no mesh.
 func (k *known) missing(namespace string, d *networking.Destination) string {
 	entries, rules := k.entriesOf(namespace, d.Host), k.rulesOf(namespace, d.Host)
-	ofKubernetes := strings.Contains(d.Host, ".svc.") && k.serves(d.Host)
+	ofKubernetes := strings.Contains(d.Host, ".svc.") && k.serves(d.Host) || strings.HasPrefix(d.Host, meshless+".")
 	switch port := d.GetPort().GetNumber(); {
 	case len(entries) == 0 && !ofKubernetes:
 		return "host " + d.Host

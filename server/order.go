@@ -136,10 +136,16 @@ func (s *stream) owes(view *snapshot.View) bool {
 // a host without its rule would be called in plain text.
 func (s *stream) rule(view *snapshot.View) bool {
 	hosts, rules := s.of(snapshot.ServiceEntry), s.of(snapshot.DestinationRule)
-	if hosts == nil || rules == nil || !hosts.settled() || hosts.sent != s.want(hosts, view) {
+	if hosts == nil || rules == nil || !hosts.settled() {
 		return false
 	}
-	rules.ruled, rules.offered = view.OverXDS(snapshot.DestinationRule).Bridge(rules.floor), nil
+	if rules.offered != nil { // and its hosts were taken
+		rules.ruled, rules.offered = rules.offered, nil
+	}
+	if hosts.sent != s.want(hosts, view) {
+		return false
+	}
+	rules.ruled = view.OverXDS(snapshot.DestinationRule).Bridge(rules.floor)
 	s.remember(rules)
 	return rules.sent != s.want(rules, view) && s.mayGo(rules, view)
 }

@@ -2,8 +2,8 @@ package snapshot
 
 import (
 	"fmt"
-	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -12,7 +12,6 @@ import (
 	networking "istio.io/api/networking/v1alpha3"
 	security "istio.io/api/security/v1beta1"
 	typev1beta1 "istio.io/api/type/v1beta1"
-	"pgregory.net/rapid"
 )
 
 func object(t testing.TB, id TypeID, name string, spec proto.Message) *Object {
@@ -28,12 +27,50 @@ func object(t testing.TB, id TypeID, name string, spec proto.Message) *Object {
 	return o
 }
 
+var httpPort = []*networking.ServicePort{{Number: 80, Name: "http", Protocol: "HTTP"}}
+
+// hosts is an entry for hosts, or for ports of them, written host:port.
 func hosts(t testing.TB, name string, hosts ...string) *Object {
 	t.Helper()
+	spec := &networking.ServiceEntry{Resolution: networking.ServiceEntry_DNS}
+	for _, h := range hosts {
+		host, port, given := strings.Cut(h, ":")
+		if !slices.Contains(spec.Hosts, host) {
+			spec.Hosts = append(spec.Hosts, host)
+		}
+		if number, _ := strconv.Atoi(port); given {
+			spec.Ports = append(spec.Ports, &networking.ServicePort{Number: uint32(number), Name: "http-" + port, Protocol: "HTTP"})
+		}
+	}
+	if spec.Ports == nil {
+		spec.Ports = httpPort
+	}
+	return object(t, ServiceEntry, name, spec)
+}
+
+// seenBy is an entry for one host that one namespace sees.
+func seenBy(t testing.TB, name, namespace string) *Object {
+	t.Helper()
 	return object(t, ServiceEntry, name, &networking.ServiceEntry{
-		Hosts: hosts, Resolution: networking.ServiceEntry_DNS,
-		Ports: []*networking.ServicePort{{Number: 80, Name: "http", Protocol: "HTTP"}},
+		Hosts: []string{"a.x"}, Ports: httpPort, Resolution: networking.ServiceEntry_DNS, ExportTo: []string{namespace},
 	})
+}
+
+// privateRule is a rule that says how ports of a host are called, by the pods
+// of an app or by all of the namespace.
+func privateRule(t testing.TB, name, app string, ports ...uint32) *Object {
+	t.Helper()
+	spec := &networking.DestinationRule{Host: "a.x", ExportTo: []string{"."}, TrafficPolicy: &networking.TrafficPolicy{}}
+	if app != "" {
+		spec.WorkloadSelector = &typev1beta1.WorkloadSelector{MatchLabels: map[string]string{"app": app}}
+	}
+	for _, number := range ports {
+		spec.TrafficPolicy.PortLevelSettings = append(spec.TrafficPolicy.PortLevelSettings, &networking.TrafficPolicy_PortTrafficPolicy{
+			Port: &networking.PortSelector{Number: number},
+			Tls:  &networking.ClientTLSSettings{Mode: networking.ClientTLSSettings_SIMPLE},
+		})
+	}
+	return object(t, DestinationRule, name, spec)
 }
 
 func ruleFor(t testing.TB, name, host string, subsets ...string) *Object {
@@ -54,14 +91,16 @@ func gateway(t testing.TB, name string) *Object {
 
 func policy(t testing.TB, name, app string) *Object {
 	t.Helper()
-	return acting(t, name, app, security.AuthorizationPolicy_ALLOW)
+	return object(t, AuthorizationPolicy, name, &security.AuthorizationPolicy{
+		Selector: &typev1beta1.WorkloadSelector{MatchLabels: map[string]string{"app": app}},
+	})
 }
 
-func acting(t testing.TB, name, app string, action security.AuthorizationPolicy_Action) *Object {
+func denial(t testing.TB, name, app string) *Object {
 	t.Helper()
 	return object(t, AuthorizationPolicy, name, &security.AuthorizationPolicy{
-		Action: action, Rules: []*security.Rule{{}},
 		Selector: &typev1beta1.WorkloadSelector{MatchLabels: map[string]string{"app": app}},
+		Action:   security.AuthorizationPolicy_DENY, Rules: []*security.Rule{{}},
 	})
 }
 
@@ -75,14 +114,30 @@ func describe(t testing.TB, set *TypeSet) []string {
 		if strings.HasPrefix(name, bridgePrefix) {
 			name = "was"
 		}
+		if o.Namespace != "shop" {
+			name = o.Namespace + "/" + name
+		}
 		switch spec := must(o.Spec()).(type) {
 		case *networking.ServiceEntry:
 			name += " " + strings.Join(spec.Hosts, ",")
+			for _, p := range spec.Ports {
+				if p.Name != "http" || spec.ExportTo != nil {
+					name += fmt.Sprint(" ", p.Number)
+				}
+			}
+			if spec.ExportTo != nil {
+				name += " for " + strings.Join(spec.ExportTo, ",")
+			}
 		case *networking.DestinationRule:
 			name += " " + spec.Host
 			for _, s := range spec.Subsets {
 				name += " " + s.Name
 			}
+			for _, p := range spec.GetTrafficPolicy().GetPortLevelSettings() {
+				name += fmt.Sprint(" :", p.Port.Number)
+			}
+		case *security.AuthorizationPolicy:
+			name += " " + spec.Selector.MatchLabels["app"]
 		}
 		out = append(out, name)
 	}
@@ -128,6 +183,28 @@ func TestBridge(t *testing.T) {
 			old: []*Object{hosts(t, "e", "a.x", "b.x")}, new: []*Object{hosts(t, "f", "a.x")},
 			want: []string{"f a.x", "was b.x"},
 		},
+		{
+			name: "an entry loses a port", id: ServiceEntry,
+			old: []*Object{hosts(t, "e", "a.x:80", "a.x:81")}, new: []*Object{hosts(t, "e", "a.x:81")},
+			want: []string{"e a.x 81 80"},
+		},
+		{
+			name: "an entry is renamed and loses a port", id: ServiceEntry,
+			old: []*Object{hosts(t, "e", "a.x:80", "a.x:81")}, new: []*Object{hosts(t, "f", "a.x:82", "a.x:81")},
+			want: []string{"f a.x 82 81 80"},
+		},
+		{
+			name: "an entry is for another namespace", id: ServiceEntry,
+			old: []*Object{seenBy(t, "e", "shop")}, new: []*Object{seenBy(t, "f", "gateways")},
+			want: []string{"gateways/was a.x 80 for shop", "f a.x 80 for gateways"},
+		},
+		{
+			name: "an entry leads nowhere", id: ServiceEntry,
+			old: []*Object{object(t, ServiceEntry, "e", &networking.ServiceEntry{
+				Hosts: []string{"a.x"}, Ports: httpPort, Resolution: networking.ServiceEntry_STATIC,
+			})},
+			new: []*Object{},
+		},
 		{name: "a subset comes", id: DestinationRule, old: []*Object{ruleFor(t, "d", "a.x", "v1")}, new: []*Object{ruleFor(t, "d", "a.x", "v1", "v2")}},
 		{
 			name: "subsets are renamed", id: DestinationRule,
@@ -150,6 +227,25 @@ func TestBridge(t *testing.T) {
 			want: []string{"e a.x v2 v1"},
 		},
 		{
+			name: "a rule for all takes the place of a private one", id: DestinationRule,
+			old: []*Object{privateRule(t, "d", "", 80)}, new: []*Object{ruleFor(t, "e", "a.x", "v1")},
+			want: []string{"e a.x v1 :80"},
+		},
+		{
+			name: "a private rule takes the place of one for all", id: DestinationRule,
+			old: []*Object{ruleFor(t, "e", "a.x", "v1")}, new: []*Object{privateRule(t, "d", "", 80)},
+			want: []string{"d a.x v1 :80", "e a.x v1"},
+		},
+		{
+			name: "a rule says nothing of a port any more", id: DestinationRule,
+			old: []*Object{privateRule(t, "d", "", 80, 81)}, new: []*Object{privateRule(t, "d", "", 82)},
+			want: []string{"d a.x :82 :80 :81"},
+		},
+		{
+			name: "chosen pods follow the rule for all", id: DestinationRule,
+			old: []*Object{privateRule(t, "d", "", 80), privateRule(t, "e", "web", 80)}, new: []*Object{privateRule(t, "d", "", 80, 81)},
+		},
+		{
 			name: "a gateway is renamed", id: Gateway,
 			old: []*Object{gateway(t, "g")}, new: []*Object{gateway(t, "h")},
 			want: []string{"g", "h"},
@@ -157,37 +253,26 @@ func TestBridge(t *testing.T) {
 		{
 			name: "a workload's last policy goes", id: AuthorizationPolicy,
 			old: []*Object{policy(t, "p", "a"), policy(t, "q", "b")}, new: []*Object{policy(t, "q", "b")},
-			want: []string{"p", "q"},
+			want: []string{"p a", "q b"},
 		},
 		{
 			name: "a client is revoked", id: AuthorizationPolicy,
 			old: []*Object{policy(t, "p", "a"), policy(t, "q", "a")}, new: []*Object{policy(t, "q", "a")},
 		},
 		{
-			name: "the last policy that allows goes, one that denies is left", id: AuthorizationPolicy,
-			old:  []*Object{policy(t, "p", "a"), acting(t, "q", "a", security.AuthorizationPolicy_DENY)},
-			new:  []*Object{acting(t, "q", "a", security.AuthorizationPolicy_DENY)},
-			want: []string{"p", "q"},
-		},
-		{
-			name: "a policy that denies goes, another is left", id: AuthorizationPolicy,
-			old:  []*Object{acting(t, "p", "a", security.AuthorizationPolicy_DENY), acting(t, "q", "a", security.AuthorizationPolicy_DENY)},
-			new:  []*Object{acting(t, "q", "a", security.AuthorizationPolicy_DENY)},
-			want: []string{"p", "q"},
-		},
-		{
-			name: "a policy passes to other workloads", id: AuthorizationPolicy,
+			name: "a policy is for other workloads", id: AuthorizationPolicy,
 			old: []*Object{policy(t, "p", "a")}, new: []*Object{policy(t, "p", "b")},
-			want: []string{"was", "p"},
+			want: []string{"was a", "p b"},
 		},
 		{
-			name: "a policy passes to other workloads, another is left", id: AuthorizationPolicy,
-			old: []*Object{policy(t, "p", "a"), policy(t, "q", "a")}, new: []*Object{policy(t, "p", "b"), policy(t, "q", "a")},
+			name: "a policy that allows goes, one that denies stays", id: AuthorizationPolicy,
+			old: []*Object{policy(t, "p", "a"), denial(t, "q", "a")}, new: []*Object{denial(t, "q", "a")},
+			want: []string{"p a", "q a"},
 		},
 		{
-			name: "a policy denies what it allowed", id: AuthorizationPolicy,
-			old: []*Object{policy(t, "p", "a")}, new: []*Object{acting(t, "p", "a", security.AuthorizationPolicy_DENY)},
-			want: []string{"was", "p"},
+			name: "one of several that deny goes", id: AuthorizationPolicy,
+			old: []*Object{denial(t, "p", "a"), denial(t, "q", "a")}, new: []*Object{denial(t, "q", "a")},
+			want: []string{"p a", "q a"},
 		},
 		{name: "nothing relies on it", id: WorkloadGroup, old: nil, new: nil},
 	} {
@@ -238,138 +323,6 @@ func TestBridgeOfADeletion(t *testing.T) {
 	next := s.after(old, []replacement{{old: gone}})
 	if next.Bridge(old) != old {
 		t.Errorf("the bridge has %v", describe(t, next.Bridge(old)))
-	}
-}
-
-// provided are what VirtualServices may name in a set: hosts of ServiceEntries,
-// hosts and subsets of DestinationRules, by namespace.
-func provided(set *TypeSet) map[string]bool {
-	out := map[string]bool{}
-	for o := range set.All() {
-		switch spec := must(o.Spec()).(type) {
-		case *networking.ServiceEntry:
-			for _, h := range spec.Hosts {
-				out[o.Namespace+"/"+h] = true
-			}
-		case *networking.DestinationRule:
-			out[o.Namespace+"/"+spec.Host] = true
-			for _, s := range spec.Subsets {
-				out[o.Namespace+"/"+spec.Host+"/"+s.Name] = true
-			}
-		}
-	}
-	return out
-}
-
-// TestBridgesProvide holds for random histories of sets that a bridge, from a
-// set of the history or from another bridge, provides what both ends do
-// together, has the new objects but for added subsets, is valid, stable and shared, and
-// that a delta leads to it and on from it.
-func TestBridgesProvide(t *testing.T) {
-	draws := map[TypeID]func(*rapid.T) *Object{
-		ServiceEntry: func(rt *rapid.T) *Object {
-			names := rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"a.x", "b.x", "c.x", "d.x"}), 1, 3, rapid.ID[string]).Draw(rt, "hosts")
-			return hosts(t, rapid.SampledFrom([]string{"e", "f", "g"}).Draw(rt, "name"), names...)
-		},
-		DestinationRule: func(rt *rapid.T) *Object {
-			subsets := rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"v1", "v2", "v3"}), 0, 3, rapid.ID[string]).Draw(rt, "subsets")
-			return ruleFor(t, rapid.SampledFrom([]string{"e", "f", "g"}).Draw(rt, "name"), rapid.SampledFrom([]string{"a.x", "b.x", "c.x"}).Draw(rt, "host"), subsets...)
-		},
-	}
-	for id, drawObject := range draws {
-		t.Run(Types[id].Kind, func(t *testing.T) {
-			rapid.Check(t, func(rt *rapid.T) {
-				s := newSets()
-				next := s.empty(Types[id])
-				from := []*TypeSet{next}
-				for range rapid.IntRange(1, 8).Draw(rt, "steps") {
-					changes := map[string]replacement{}
-					for range rapid.IntRange(1, 3).Draw(rt, "changes") {
-						o := drawObject(rt)
-						old := next.Get(o.FullName())
-						if rapid.Bool().Draw(rt, "remove") {
-							if old == nil {
-								continue
-							}
-							changes[o.FullName()] = replacement{old: old}
-							continue
-						}
-						changes[o.FullName()] = replacement{old, o}
-					}
-					next = s.after(next, slices.Collect(maps.Values(changes)))
-					old := rapid.SampledFrom(from).Draw(rt, "from")
-					bridge := next.Bridge(old)
-					checkBridge(rt, old, next, bridge)
-					from = append(from, next, bridge)
-				}
-			})
-		})
-	}
-}
-
-func checkBridge(rt *rapid.T, old, next, bridge *TypeSet) {
-	want := provided(old)
-	maps.Copy(want, provided(next))
-	if diff := cmp.Diff(want, provided(bridge)); diff != "" {
-		rt.Fatalf("what a bridge provides (-want +got):\n%s", diff)
-	}
-	if next.Bridge(bridge) != bridge || next.Bridge(old) != bridge {
-		rt.Fatal("the bridge is not stable")
-	}
-	for o := range next.All() {
-		checkSuccessor(rt, o, bridge.Get(o.FullName()))
-	}
-	for o := range bridge.All() {
-		r := &Resource{Type: o.Type, Namespace: o.Namespace, Name: o.Name, Labels: o.Labels, Annotations: o.Annotations, Spec: must(o.Spec())}
-		if err := check(r); err != nil {
-			rt.Fatalf("%s: %v", o.FullName(), err)
-		}
-		if next.Get(o.FullName()) == nil && old.Get(o.FullName()) == nil && !strings.HasPrefix(o.Name, bridgePrefix) {
-			rt.Fatalf("%s comes from nowhere", o.FullName())
-		}
-	}
-	for _, pair := range [][2]*TypeSet{{old, bridge}, {bridge, next}, {old, next}} {
-		got := map[string]string{}
-		for o := range pair[0].All() {
-			got[o.FullName()] = o.Version
-		}
-		changed, removed := pair[1].since(pair[0])
-		for _, name := range removed {
-			delete(got, name)
-		}
-		for _, o := range changed {
-			got[o.FullName()] = o.Version
-		}
-		want := map[string]string{}
-		for o := range pair[1].All() {
-			want[o.FullName()] = o.Version
-		}
-		if diff := cmp.Diff(want, got); diff != "" && pair[0] != pair[1] {
-			rt.Fatalf("after a step (-want +got):\n%s", diff)
-		}
-	}
-}
-
-// checkSuccessor holds that a new object stands in the bridge as it is, but for
-// subsets that were added.
-func checkSuccessor(rt *rapid.T, o, inBridge *Object) {
-	if inBridge == nil {
-		rt.Fatalf("the bridge lacks %s", o.FullName())
-	}
-	if same(o, inBridge) {
-		return
-	}
-	want, ok := must(o.Spec()).(*networking.DestinationRule)
-	if !ok {
-		rt.Fatalf("%s is changed", o.FullName())
-	}
-	got := must(inBridge.Spec()).(*networking.DestinationRule)
-	if len(got.Subsets) <= len(want.Subsets) {
-		rt.Fatalf("%s is changed without more subsets", o.FullName())
-	}
-	got.Subsets = got.Subsets[:len(want.Subsets)]
-	if !proto.Equal(want, got) {
-		rt.Fatalf("%s: %v, want %v", o.FullName(), got, want)
 	}
 }
 

@@ -54,6 +54,7 @@ func (d *draw) cluster(i int) {
 		spec = copyOf(clusterPath(i), spec)
 		for g := range spec.Gateways {
 			spec.Gateways[g].Addresses = nil
+			spec.Gateways[g].Ports.TLS += 1000 * d.roll("and moves", 2)
 		}
 		d.put(clusterPath(i), spec, labels)
 	case "loses its gateways":
