@@ -65,7 +65,7 @@ func lostHosts(old, next *TypeSet) (kept []replacement) {
 		hosts := slices.DeleteFunc(slices.Clone(spec.Hosts), func(host string) bool {
 			lost := slices.ContainsFunc(seers, func(seer string) bool { return len(now.by(seer, host)) == 0 })
 			if !lost {
-				now.lend(spec, seers, host)
+				now.lend(o, spec, seers, host)
 			}
 			return !lost
 		})
@@ -121,11 +121,14 @@ func (k *knownHosts) room(namespace string, seers, hosts []string) string {
 	return namespace
 }
 
-// lend adds to the entries by which namespaces know a host now the ports that
-// it had.
-func (k *knownHosts) lend(from *networking.ServiceEntry, seers []string, host string) {
+// lend adds the ports that a host had to the entry that has the object's name
+// now or, if no entry by which namespaces know the host has them, to the first.
+func (k *knownHosts) lend(o *Object, from *networking.ServiceEntry, seers []string, host string) {
 	for _, seer := range seers {
 		heirs := k.by(seer, host)
+		if i := slices.IndexFunc(heirs, func(e *hostsEntry) bool { return e.object.FullName() == o.FullName() }); i >= 0 {
+			heirs = heirs[i : i+1]
+		}
 		for _, port := range from.Ports {
 			if !slices.ContainsFunc(heirs, func(e *hostsEntry) bool { return portAt(e.spec, port.Number) != nil }) {
 				lendPort(heirs[0].spec, from, port)

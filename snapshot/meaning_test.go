@@ -24,7 +24,7 @@ func (w *world) checkMeaning(t testing.TB, cluster *intent.Object) {
 		}
 	}
 	for r, spec := range made[*networking.VirtualService](w, cluster.Path) {
-		checkDestinations(t, cluster, resources, r, spec)
+		checkDestinations(t, cluster, w.services[cluster.Path], resources, r, spec)
 	}
 	for r, spec := range made[*networking.Sidecar](w, cluster.Path) {
 		checkScope(t, r.Namespace, spec, resources)
@@ -115,7 +115,7 @@ func checkScope(t testing.TB, namespace string, spec *networking.Sidecar, resour
 // checkDestinations holds that proxies know each host and subset to which a
 // VirtualService leads them, with an endpoint that the subset picks, and that
 // weights sum to 100.
-func checkDestinations(t testing.TB, cluster *intent.Object, resources []Resource, r *Resource, spec *networking.VirtualService) {
+func checkDestinations(t testing.TB, cluster *intent.Object, services []string, resources []Resource, r *Resource, spec *networking.VirtualService) {
 	t.Helper()
 	check := func(namespaces []string, d *networking.Destination) {
 		for _, ns := range namespaces {
@@ -125,6 +125,7 @@ func checkDestinations(t testing.TB, cluster *intent.Object, resources []Resourc
 				subset = slices.IndexFunc(rule.Subsets, func(s *networking.Subset) bool { return s.Name == d.Subset })
 			}
 			switch {
+			case entry == nil && slices.Contains(services, d.Host) && d.Subset == "": // a Kubernetes service, in the mesh or not
 			case entry == nil && (rule == nil || len(rule.ExportTo) > 0): // a rule for all is the Kubernetes service's
 				t.Errorf("%s on %s leads namespace %s to %s, which it does not know", r.Name, cluster.Path, ns, d.Host)
 			case d.Subset == "":
