@@ -80,11 +80,11 @@ func (p *plan) allowed(ap *accessPoint, out *output) []scope {
 	everyPort := len(ap.spec.Ports) == 0
 	switch {
 	case limited && !needsHTTP && len(ports.tcp) > 0:
-		out.problem(ap.path, "methods and paths mean nothing on TCP and TLS ports: on ports %s every call is allowed", strings.Join(ports.tcp, ", "))
+		out.problem(ap.path, "methods and paths are HTTP fields, which mean nothing on TCP and TLS ports: on ports %s every call is allowed", strings.Join(ports.tcp, ", "))
 	case limited && !needsHTTP && !p.spec.IsHTTP():
-		out.problem(ap.path, "methods and paths mean nothing to a service without an HTTP port, so this access point allows nothing: give ports, or no more than * for url and access")
+		out.problem(ap.path, "methods and paths are HTTP fields, which mean nothing to a TCP or TLS service, so this access point allows nothing: give ports, or no more than * for url and access")
 	case needsHTTP && !p.spec.IsHTTP():
-		out.problem(ap.path, "conditions on requests mean nothing to a service without an HTTP port, so this access point allows nothing: take them out of when")
+		out.problem(ap.path, "conditions on requests are about HTTP, and mean nothing to a TCP or TLS service, so this access point allows nothing: take them out of when")
 	case needsHTTP && len(ports.tcp) > 0:
 		out.problem(ap.path, "users and conditions on requests can't be told on TCP and TLS ports: on ports %s it allows nothing", strings.Join(ports.tcp, ", "))
 	case needsHTTP && everyPort && len(p.tcpPorts()) > 0:
@@ -119,7 +119,7 @@ func (p *plan) denied(ap *accessPoint, out *output) []scope {
 	case onTCP && needsHTTP:
 		out.problem(ap.path, "users and conditions on requests can't be told on TCP and TLS ports: every call of the client is denied there")
 	case onTCP:
-		out.problem(ap.path, "methods and paths mean nothing on TCP and TLS ports: every call is denied there")
+		out.problem(ap.path, "methods and paths are HTTP fields, which mean nothing on TCP and TLS ports: every call is denied there")
 	case needsHTTP && everyPort && len(p.tcpPorts()) > 0:
 		out.problem(ap.path, "users and conditions on requests can't be told on TCP and TLS ports: on ports %s nothing is denied; name them in ports to deny every call of the client there", strings.Join(p.tcpPorts(), ", "))
 	}

@@ -227,6 +227,8 @@ func TestAdmit(t *testing.T) {
 	}{
 		{"good", `{"apiVersion":"networking.istio.io/v1beta1","kind":"ServiceEntry","metadata":{"name":"a"},"spec":{"hosts":["a.example.com"],"resolution":"DNS","ports":[{"number":80,"name":"http","protocol":"HTTP"}]}}`, "", ""},
 		{"Gateway API", `{"apiVersion":"gateway.networking.k8s.io/v1","kind":"HTTPRoute","metadata":{"name":"a"},"spec":{"hostnames":["a.example"]}}`, "", ""},
+		{"Gateway API's older version", `{"apiVersion":"gateway.networking.k8s.io/v1alpha2","kind":"TCPRoute","metadata":{"name":"a"}}`, "", ""},
+		{"Gateway API's unknown version", `{"apiVersion":"gateway.networking.k8s.io/v2","kind":"TCPRoute","metadata":{"name":"a"},"spec":{"rules":[]}}`, "/spec/resource/apiVersion", "give gateway.networking.k8s.io/v1 or gateway.networking.k8s.io/v1alpha2"},
 		{"Gateway API's unknown field", `{"apiVersion":"gateway.networking.k8s.io/v1","kind":"HTTPRoute","metadata":{"name":"a"},"spec":{"hosts":["a.example"]}}`, "/spec/resource/spec", `unknown field "spec.hosts"`},
 		{"a secret", `{"apiVersion":"v1","kind":"Secret","metadata":{"name":"a"},"spec":{}}`, "/spec/resource/kind", "can't be delivered by this release"},
 		{"another kind", `{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"a"},"spec":{}}`, "/spec/resource/kind", "can't be delivered by this release"},

@@ -153,7 +153,10 @@ func (o *Object) Manifest() (map[string]any, error) {
 	if o.Type.OverXDS() {
 		content = map[string]any{"spec": content}
 	}
-	content["apiVersion"], content["kind"], content["metadata"] = o.Type.APIVersion(), o.Type.Kind, metadata
+	if content["apiVersion"] == nil {
+		content["apiVersion"] = o.Type.APIVersion()
+	}
+	content["kind"], content["metadata"] = o.Type.Kind, metadata
 	return content, nil
 }
 

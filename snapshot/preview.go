@@ -63,22 +63,24 @@ func Admit(old, next *intent.Set, changes []intent.Change) ([]string, error) {
 		if unit == nil {
 			continue
 		}
-		if err := said.admit(next, unit); err != nil {
+		warned := warnings(next, unit)
+		if err := said.admit(next, unit, warned); err != nil {
 			return nil, err
 		}
-		said.warn(warnings(next, unit))
+		said.warn(warned)
 	}
 	return said.told(), nil
 }
 
-// admit judges one unit, and notes what some clusters can't be given.
-func (r *remarks) admit(set *intent.Set, unit *intent.Object) error {
+// admit judges one unit, and notes what some clusters can't be given beside
+// what it is warned of.
+func (r *remarks) admit(set *intent.Set, unit *intent.Object, warned []Problem) error {
 	if unit.Kind() == intent.KindIstioResource {
 		return admit(set, unit)
 	}
 	for _, cluster := range unitClusters(set, unit) {
 		resources, problems := generate(set, unit, set.Get(cluster))
-		r.missing(cluster, problems)
+		r.missing(cluster, problems, warned)
 		for i := range resources {
 			if err := admitResource(&resources[i], unit, cluster); err != nil {
 				return err

@@ -7,6 +7,7 @@ import (
 
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/meshwright/meshwright/intent"
 )
@@ -67,6 +68,9 @@ func readRaw(set *intent.Set, unit *intent.Object) (*Resource, *intent.Violation
 	if err != nil {
 		return nil, &intent.Violation{Field: "/spec/resource/spec", Message: err.Error()}
 	}
+	if violation := keepVersion(t, raw.APIVersion, spec); violation != nil {
+		return nil, violation
+	}
 	return &Resource{
 		Type: t, Namespace: set.RawNamespace(unit), Name: raw.Metadata.Name,
 		Labels:      raw.Metadata.Labels,
@@ -92,6 +96,40 @@ func decodeSpec(t *Type, text []byte) (proto.Message, error) {
 		return nil, fmt.Errorf("can't be read as the spec of a %s: %s", t.Kind, message)
 	}
 	return spec, nil
+}
+
+// otherVersions are those that clusters may serve a kind in besides the one in
+// which it is generated.
+var otherVersions = map[TypeID][]string{
+	KubernetesGateway: {"v1beta1"},
+	HTTPRoute:         {"v1beta1"},
+	GRPCRoute:         {"v1alpha2"},
+	TLSRoute:          {"v1alpha3", "v1alpha2"},
+	TCPRoute:          {"v1alpha2"},
+	ReferenceGrant:    {"v1", "v1alpha2"},
+}
+
+// keepVersion leaves an object of a kind that goes by bundles alone in the API
+// version that its author gave: a cluster may serve no other. Istio's kinds are
+// delivered in the version in which they are generated, the newest: it does not
+// matter to istiod, and bundles need it anyhow.
+func keepVersion(t *Type, given string, spec proto.Message) *intent.Violation {
+	manifest, ok := spec.(*structpb.Struct)
+	if !ok || given == t.APIVersion() {
+		return nil
+	}
+	served := []string{t.APIVersion()}
+	for _, version := range otherVersions[t.ID] {
+		served = append(served, t.Group+"/"+version)
+	}
+	if !slices.Contains(served, given) {
+		return &intent.Violation{
+			Field:   "/spec/resource/apiVersion",
+			Message: fmt.Sprintf("%s is no version of %s that is known: give %s", given, t.Kind, strings.Join(served, " or ")),
+		}
+	}
+	proto.Merge(manifest, &structpb.Struct{Fields: map[string]*structpb.Value{"apiVersion": structpb.NewStringValue(given)}})
+	return nil
 }
 
 // notRaw are the types that are generated only: a Secret's values would show

@@ -9,7 +9,7 @@ import (
 )
 
 // routeWarnings names the routing rules of an inbound that no call can reach,
-// because a rule before them matches all that they match.
+// because a rule before them matches all that they match, and those rules.
 func routeWarnings(set *intent.Set, inbound *intent.Object) []Problem {
 	rules := rulesOf(set, inbound.Path)
 	// A rule for every call that divides nothing leaves connections, on ports
@@ -20,7 +20,9 @@ func routeWarnings(set *intent.Set, inbound *intent.Object) []Problem {
 		for _, before := range rules[:i] {
 			divides := len(r.spec.Match) == 0 && len(r.spec.Split) > 0 && len(before.spec.Split) == 0
 			if covers(before.spec, r.spec) && !(connections && divides) {
-				out = append(out, Problem{r.path, fmt.Sprintf("no call reaches this rule: %s comes before it and matches all that it does; give it a higher priority, or narrow the other", before.path)})
+				out = append(out,
+					Problem{r.path, fmt.Sprintf("it is shadowed, so no call reaches it: %s comes before it and matches all that it does; give it a higher priority, or narrow the other", before.path)},
+					Problem{before.path, fmt.Sprintf("it shadows %s, which no call reaches: it comes before that rule and matches all that it does", r.path)})
 				break
 			}
 		}

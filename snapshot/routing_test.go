@@ -99,7 +99,8 @@ func TestSubsetNamesDiffer(t *testing.T) {
 	}
 }
 
-// TestRouteWarnings finds rules that no call can reach, and no others.
+// TestRouteWarnings finds rules that no call can reach, and no others; each is
+// told of at both rules.
 func TestRouteWarnings(t *testing.T) {
 	for _, test := range []struct {
 		name  string
@@ -149,13 +150,18 @@ func TestRouteWarnings(t *testing.T) {
 			for name, spec := range test.rules {
 				put(in+"/routing-rules/"+name, spec)
 			}
-			var got []string
+			var shadowed, shadows []string
 			for _, p := range routeWarnings(set, set.Get(in)) {
-				_, by, _ := strings.Cut(p.Message, "/routing-rules/")
-				got = append(got, p.Intent.Name()+" "+by[:1])
+				_, other, _ := strings.Cut(p.Message, "/routing-rules/")
+				if strings.HasPrefix(p.Message, "it is shadowed") {
+					shadowed = append(shadowed, p.Intent.Name()+" "+other[:1])
+				} else {
+					shadows = append(shadows, other[:1]+" "+p.Intent.Name())
+				}
 			}
-			slices.Sort(got)
-			if diff := cmp.Diff(test.want, got); diff != "" {
+			slices.Sort(shadowed)
+			slices.Sort(shadows)
+			if diff := cmp.Diff([][]string{test.want, test.want}, [][]string{shadowed, shadows}); diff != "" {
 				t.Errorf("warnings (-want +got):\n%s", diff)
 			}
 		})

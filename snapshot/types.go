@@ -61,7 +61,8 @@ type Type struct {
 
 	// NewSpec makes an empty spec, in the version that istiod decodes whatever
 	// it asked for. That of a type which goes by bundles alone is a
-	// google.protobuf.Struct of the manifest without its type and metadata.
+	// google.protobuf.Struct of the manifest without its type and metadata, but
+	// with an apiVersion other than the type's.
 	NewSpec func() proto.Message
 }
 

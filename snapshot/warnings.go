@@ -103,9 +103,12 @@ func (r *remarks) warn(list []Problem) {
 	}
 }
 
-func (r *remarks) missing(cluster intent.Path, list []Problem) {
+// missing leaves out what is warned of for all clusters together.
+func (r *remarks) missing(cluster intent.Path, list, warned []Problem) {
 	for _, p := range list {
-		*r = append(*r, fmt.Sprintf("cluster %s: %s: %s", cluster.ClusterName(), p.Intent, p.Message))
+		if !slices.Contains(warned, p) {
+			*r = append(*r, fmt.Sprintf("cluster %s: %s: %s", cluster.ClusterName(), p.Intent, p.Message))
+		}
 	}
 }
 
@@ -129,10 +132,10 @@ func Standing(set *intent.Set, paths ...intent.Path) []string {
 	return r.told()
 }
 
-// servedNowhereWarnings tells of a service that no cluster has anything to do
-// with. Where clients are placed, each of their clusters has a Problem.
+// servedNowhereWarnings tells of a service that no cluster serves. Where clients
+// are placed, each of their clusters has a Problem that says the same.
 func servedNowhereWarnings(set *intent.Set, inbound *intent.Object) []Problem {
-	if len(unitClusters(set, inbound)) > 0 {
+	if len(set.ServerClusters(inbound)) > 0 {
 		return nil
 	}
 	app := inbound.Spec.(*intent.InboundSpec).App

@@ -38,11 +38,11 @@ func TestAccessPointWarnings(t *testing.T) {
 			"a": ap("ALLOW", `"/a"`, `"*"`, ""), "b": ap("ALLOW", `"/a"`, `"*"`, `,"ports":[80]`),
 			"c": ap("ALLOW", "", "", `,"when":[{"key":"request.headers[x]","values":["y"]}]`), "d": ap("DENY", `"/a"`, "", `,"ports":[80]`),
 		}, []string{
-			"a: methods and paths mean nothing to a service without an HTTP port, so this access point allows nothing: give ports, or no more than * for url and access",
+			"a: methods and paths are HTTP fields, which mean nothing to a TCP or TLS service, so this access point allows nothing: give ports, or no more than * for url and access",
 			"b: every call that it allows is denied by access point d",
-			"b: methods and paths mean nothing on TCP and TLS ports: on ports 80 every call is allowed",
-			"c: conditions on requests mean nothing to a service without an HTTP port, so this access point allows nothing: take them out of when",
-			"d: methods and paths mean nothing on TCP and TLS ports: every call is denied there",
+			"b: methods and paths are HTTP fields, which mean nothing on TCP and TLS ports: on ports 80 every call is allowed",
+			"c: conditions on requests are about HTTP, and mean nothing to a TCP or TLS service, so this access point allows nothing: take them out of when",
+			"d: methods and paths are HTTP fields, which mean nothing on TCP and TLS ports: every call is denied there",
 		}},
 		{"users on a TCP port", mixed, map[string]string{
 			"a": ap("ALLOW", "", "", users), "b": ap("ALLOW", `"/b"`, "", `,"ports":[9000]`+users), "c": ap("DENY", "", "", `,"ports":[80]`+users),
