@@ -9,6 +9,7 @@ import (
 	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 
 	"github.com/meshwright/meshwright/clusters"
+	"github.com/meshwright/meshwright/intent"
 	"github.com/meshwright/meshwright/snapshot"
 )
 
@@ -77,7 +78,7 @@ func TestFirstAnswersInOrder(t *testing.T) {
 	for i := range order {
 		place[c.next().TypeUrl] = i
 	}
-	for _, pair := range [][2]int{{0, 3}, {1, 4}, {2, 5}, {2, 3}, {3, 6}, {4, 6}, {5, 6}} {
+	for _, pair := range [][2]int{{0, 3}, {1, 4}, {2, 5}, {2, 3}, {4, 3}, {3, 6}, {4, 6}, {5, 6}} {
 		if place[order[pair[0]]] > place[order[pair[1]]] {
 			t.Errorf("%s was answered before %s", order[pair[1]], order[pair[0]])
 		}
@@ -296,4 +297,29 @@ func TestPastsAreBounded(t *testing.T) {
 	if n := count(time.Now().Add(2 * pastAge)); n != 0 {
 		t.Errorf("%d clients are remembered for ever", n)
 	}
+}
+
+// TestRulesOutliveTheirHosts holds that a host's rule comes before it, and goes
+// when the client has answered that it has no more of it, though no route names
+// either; and that hosts which come meanwhile wait for that answer.
+func TestRulesOutliveTheirHosts(t *testing.T) {
+	m := newStore(t)
+	rule := func(name string) intent.Op {
+		return resource(t, "DestinationRule", name+"-rule", fmt.Sprintf(`{"host":"%s.entry.example"}`, name), "a")
+	}
+	m.apply(t, entry(t, "one", "a"), rule("one"))
+	h := startHub(t, m)
+	h.settle(t)
+	s := newManual(t, h, destinationRules, serviceEntries)
+	s.expect("the rule first", destinationRules+"[shop/one-rule]", serviceEntries+"[shop/one]")
+	s.answer(destinationRules)
+	s.answer(serviceEntries)
+	m.apply(t, remove(resourcePath("one")), remove(resourcePath("one-rule")))
+	s.do(request{})
+	s.expect("the host goes", serviceEntries+"[]")
+	m.apply(t, entry(t, "two", "a"), rule("two"))
+	s.do(request{})
+	s.expect("another waits", destinationRules+"[shop/one-rule shop/two-rule]")
+	s.answer(serviceEntries)
+	s.expect("the client's word", destinationRules+"[shop/two-rule]", serviceEntries+"[shop/two]")
 }
