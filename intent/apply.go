@@ -121,6 +121,11 @@ func (d *draft) do(op Op) (*Object, Effect, error) {
 	if err := d.checkParent(op.Path); err != nil {
 		return nil, "", err
 	}
+	if old == nil {
+		if err := d.checkRoom(op.Path); err != nil {
+			return nil, "", err
+		}
+	}
 	o := d.put(op, old)
 	switch {
 	case old == nil:

@@ -2,14 +2,10 @@ package intent
 
 import (
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
 )
-
-// maxRegex bounds a regular expression, which every proxy compiles.
-const maxRegex = 1024
 
 // retryConditions are those of Envoy's x-envoy-retry-on and
 // x-envoy-retry-grpc-on that Istio takes; status codes may stand beside them.
@@ -129,10 +125,10 @@ func (m StringMatch) validate(v *violations) {
 	for _, f := range []struct{ field, value string }{{"exact", m.Exact}, {"prefix", m.Prefix}} {
 		v.in(f.field).check(checkText(f.value))
 	}
-	if len(m.Regex) > maxRegex {
-		v.in("regex").add("must be at most %d bytes, has %d", maxRegex, len(m.Regex))
-	} else if _, err := regexp.Compile(m.Regex); err != nil {
+	if size, err := programSize(m.Regex); err != nil {
 		v.in("regex").add("is no regular expression (RE2): %s", clip(err.Error()))
+	} else if size > maxProgram {
+		v.in("regex").add("is too large for proxies: repeat less, or name fewer characters")
 	}
 }
 

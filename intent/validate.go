@@ -3,6 +3,7 @@ package intent
 import (
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,6 +16,11 @@ const maxLabels = 64
 // [Error] of kind [Invalid], or nil. Call [Object.Normalize] first.
 func (o *Object) Validate() error {
 	var v violations
+	checkSizes(v.in("spec"), reflect.ValueOf(o.Spec))
+	if err := v.err("the " + nounOf[o.Kind()] + " is too large"); err != nil {
+		err.(*Error).Path = o.Path
+		return err
+	}
 	m := v.in("metadata")
 	if msg := CheckName(o.Metadata.Name); msg != "" {
 		m.in("name").add("%s", msg)

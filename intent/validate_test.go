@@ -85,7 +85,6 @@ func expandWords(s string) string {
 var nothingRefused = map[string]string{
 	"DeploymentIntentGroup /spec/sidecarScope":                                   "a boolean",
 	"DeploymentIntentGroup /spec/gatewayApi":                                     "a boolean",
-	"DeploymentIntentGroup /spec/logicalCloud":                                   "free text",
 	"InboundIntent /spec/headless":                                               "a boolean",
 	"InboundIntent /spec/jwt/*/forwardOriginalToken":                             "a boolean",
 	"InboundIntent /spec/trafficPolicy/loadBalancing/consistentHash/useSourceIp": "a boolean",

@@ -19,6 +19,7 @@ func FuzzRawResource(f *testing.F) {
 	f.Add(byte(EnvoyFilter), "networking.istio.io/v1alpha3", []byte(`{"configPatches":[{"applyTo":"CLUSTER","patch":{"operation":"MERGE","value":{"x":1}}}]}`))
 	f.Add(byte(AuthorizationPolicy), "security.istio.io/v1", []byte(`{"rules":[{"to":[{"operation":{"paths":["/{*}"]}}]}]}`))
 	f.Add(byte(ServiceEntry), "networking.istio.io/v1", []byte(`{"hosts":[""]}`))
+	f.Add(byte(ServiceEntry), "networking.istio.io/v1", []byte(`{"hosts":["a"],"ports":[{"number":80,"name":"http","protocol":"HTTP"}],"resolution":"DNS"}`))
 	cluster := putOp(f, clusterPath(0), clusterSpec(0))
 	scoped := groupSpec("shop", 0, 0)
 	scoped.SidecarScope = true

@@ -78,28 +78,17 @@ func (r *remarks) admit(set *intent.Set, unit *intent.Object, warned []Problem) 
 	if unit.Kind() == intent.KindIstioResource {
 		return admit(set, unit)
 	}
+	seen := map[[sha256.Size]byte]bool{}
 	for _, cluster := range unitClusters(set, unit) {
 		resources, problems := generate(set, unit, set.Get(cluster))
 		r.missing(cluster, problems, warned)
 		for i := range resources {
-			if err := admitResource(&resources[i], unit, cluster); err != nil {
+			if err := admitResource(&resources[i], unit, cluster, seen); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
-}
-
-func admitResource(r *Resource, unit *intent.Object, cluster intent.Path) error {
-	err := check(r)
-	if err == nil {
-		return nil
-	}
-	return &intent.Error{
-		Kind: intent.Invalid, Path: unit.Path,
-		Detail:     fmt.Sprintf("Istio would refuse the %s %s/%s for cluster %s", r.Type.Kind, r.Namespace, r.Name, cluster.ClusterName()),
-		Violations: []intent.Violation{{Field: "/spec", Message: err.Error()}},
-	}
 }
 
 // Preview works out what a change does to each cluster. It looks at all units

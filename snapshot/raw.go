@@ -33,7 +33,9 @@ func rawResource(set *intent.Set, unit, cluster *intent.Object, out *output) {
 func admit(set *intent.Set, unit *intent.Object) error {
 	r, violation := readRaw(set, unit)
 	if violation == nil {
-		if err := check(r); err != nil {
+		if err := checkBounds(r); err != nil {
+			violation = &intent.Violation{Field: "/spec/resource/spec", Message: err.Error()}
+		} else if err := check(r); err != nil {
 			violation = &intent.Violation{Field: "/spec/resource/spec", Message: "is refused by Istio: " + err.Error()}
 		}
 	}

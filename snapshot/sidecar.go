@@ -32,7 +32,7 @@ func sidecar(set *intent.Set, group, cluster *intent.Object, out *output) {
 	s := sight{set: set, namespace: namespace, cluster: cluster, hosts: []string{root + "/*"}} // the control plane's
 	s.services()
 	s.outbounds()
-	s.entries()
+	s.entries(out)
 	out.resources = append(out.resources, Resource{
 		Type: Types[Sidecar], Namespace: namespace, Name: objectName(group.Path, roleMain),
 		Labels: labelsFor(cluster, nil), Annotations: annotationsFor(origins, nil),
@@ -138,8 +138,9 @@ func (s *sight) outbounds() {
 }
 
 // entries adds the hosts of the ServiceEntries that stand in the namespace as
-// Istio resources.
-func (s *sight) entries() {
+// Istio resources. One may have a single word for a host, which no Sidecar may
+// name.
+func (s *sight) entries(out *output) {
 	t := Types[ServiceEntry]
 	for o := range s.set.ResourcesIn(t.Group, t.Kind, s.namespace) {
 		r, violation := readRaw(s.set, o)
@@ -147,6 +148,10 @@ func (s *sight) entries() {
 			continue
 		}
 		for _, host := range r.Spec.(*networking.ServiceEntry).Hosts {
+			if !strings.Contains(host, ".") {
+				out.problem(o.Path, "proxies in namespace %s don't hear of host %q with sidecarScope: name it in full, as %s.example", s.namespace, host, host)
+				continue
+			}
 			s.add(s.namespace, strings.ToLower(host))
 		}
 	}
